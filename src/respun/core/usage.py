@@ -4,7 +4,7 @@ from msgspec import Struct
 
 
 class Usage(Struct, frozen=True):
-    """Counts in tokens. `cached` is the part of `prompt` the upstream had cached, `reasoning` a part of `completion`."""
+    """Counts in tokens. `cached` is a part of `prompt`, `reasoning` a part of `completion`."""
 
     prompt: int = 0
     completion: int = 0

@@ -1,0 +1,159 @@
+"""Runs and their steps, as they stand after the events so far."""
+
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from respun.core.assistants import Effort, Metadata, ResponseFormat, Tool, ToolResources
+from respun.core.threads import IncompleteReason, Part
+from respun.core.usage import Usage
+
+RunStatus = Literal[
+    "queued",
+    "in_progress",
+    "requires_action",
+    "cancelling",
+    "cancelled",
+    "failed",
+    "completed",
+    "incomplete",
+    "expired",
+]
+FINAL: frozenset[RunStatus] = frozenset({"cancelled", "failed", "completed", "incomplete", "expired"})
+TokenLimit = Literal["max_completion_tokens", "max_prompt_tokens"]
+ErrorCode = Literal["server_error", "rate_limit_exceeded", "invalid_prompt"]
+ToolKind = Literal["function", "file_search", "code_interpreter"]
+
+
+class NamedToolChoice(Struct, frozen=True):
+    """The model must call this tool; `function` is its name where the kind is function."""
+
+    kind: ToolKind
+    function: str | None = None
+
+
+class Truncation(Struct, frozen=True):
+    """How a thread that does not fit is cut. `last_messages` counts messages, for the strategy of that name."""
+
+    type: Literal["auto", "last_messages"] = "auto"
+    last_messages: int | None = None
+
+
+class Plan(Struct, frozen=True):
+    """What one run was asked to do: assistant and overrides, frozen when the run is created."""
+
+    model: str
+    instructions: str | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_resources: ToolResources = ToolResources()
+    temperature: float | None = None
+    top_p: float | None = None
+    reasoning_effort: Effort | None = None
+    response_format: ResponseFormat | None = None
+    tool_choice: Literal["none", "auto", "required"] | NamedToolChoice = "auto"
+    parallel_tool_calls: bool = True
+    max_prompt_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    truncation: Truncation = Truncation()
+
+
+class RunError(Struct, frozen=True):
+    code: ErrorCode
+    message: str
+
+
+class ToolCall(Struct, frozen=True):
+    """A model's request for a tool. `output` is None while it is owed."""
+
+    id: str
+    kind: ToolKind
+    name: str
+    arguments: str = ""
+    output: str | None = None
+    details: dict[str, Any] | None = None
+    """What a hosted tool leaves for the step beside its text: results, logs, images."""
+
+    @property
+    def hosted(self) -> bool:
+        return self.kind != "function"
+
+
+class OpenMessage(Struct, frozen=True):
+    """The message being written: at most one a run."""
+
+    id: str
+    step: str
+    started_at: float
+    text: str = ""
+    refusal: str = ""
+
+
+class OpenCalls(Struct, frozen=True):
+    """The tool calls of the turn: being written by the model until `made`, then owed until each has its output."""
+
+    step: str
+    started_at: float
+    calls: tuple[ToolCall, ...] = ()
+    made: bool = False
+    usage: Usage | None = None
+
+    @property
+    def owed(self) -> tuple[ToolCall, ...]:
+        return tuple(call for call in self.calls if call.output is None) if self.made else ()
+
+
+class Run(Struct, frozen=True):
+    """One execution of a plan over a thread: the fold of its events, `number` of which have been folded.
+
+    `ended_at` is the time of the final status, whichever it is.
+    """
+
+    id: str
+    thread: str
+    assistant: str
+    created_at: float
+    expires_at: float
+    plan: Plan
+    status: RunStatus = "queued"
+    metadata: Metadata = {}
+    number: int = 0
+    turn: int = 0
+    started_at: float | None = None
+    ended_at: float | None = None
+    last_error: RunError | None = None
+    limit_reached: TokenLimit | None = None
+    usage: Usage = Usage()
+    message: OpenMessage | None = None
+    calls: OpenCalls | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.status in FINAL
+
+
+StepStatus = Literal["in_progress", "cancelled", "failed", "completed", "expired"]
+
+
+class Step(Struct, frozen=True):
+    """What a dialect shows of a turn: a message created (`message`) or tools called (`calls`)."""
+
+    id: str
+    run: str
+    thread: str
+    assistant: str
+    turn: int
+    created_at: float
+    status: StepStatus = "in_progress"
+    message: str | None = None
+    calls: tuple[ToolCall, ...] = ()
+    ended_at: float | None = None
+    expires_at: float | None = None
+    last_error: RunError | None = None
+    usage: Usage | None = None
+
+
+class MessageEnd(Struct, frozen=True):
+    """How the open message ends: its whole content, and why it is not whole if it is not."""
+
+    content: tuple[Part, ...]
+    reason: IncompleteReason | None = None
