@@ -12,11 +12,7 @@ from respun.core.threads import IncompleteReason, Part
 from respun.core.usage import Usage
 
 
-class Event(Struct, frozen=True, tag_field="e"):
-    pass
-
-
-class RunCreated(Event, tag="created"):
+class RunCreated(Struct, frozen=True, tag_field="e", tag="created"):
     """`with_thread`: the thread was made by the same call, which a stream shows first."""
 
     at: float
@@ -29,43 +25,44 @@ class RunCreated(Event, tag="created"):
     with_thread: bool = False
 
 
-class RunQueued(Event, tag="queued"):
+class RunQueued(Struct, frozen=True, tag_field="e", tag="queued"):
     at: float
 
 
-class RunStarted(Event, tag="started"):
+class RunStarted(Struct, frozen=True, tag_field="e", tag="started"):
     at: float
 
 
-class MessageStarted(Event, tag="message"):
+class MessageStarted(Struct, frozen=True, tag_field="e", tag="message"):
     at: float
     message: str
     step: str
 
 
-class TextAdded(Event, tag="t"):
+class TextAdded(Struct, frozen=True, tag_field="e", tag="t"):
     text: str
 
 
-class RefusalAdded(Event, tag="r"):
+class RefusalAdded(Struct, frozen=True, tag_field="e", tag="r"):
     text: str
 
 
-class MessageEnded(Event, tag="message_end"):
+class MessageEnded(Struct, frozen=True, tag_field="e", tag="message_end"):
     """The whole content, so that what is stored does not depend on how it was streamed."""
 
     at: float
     content: tuple[Part, ...]
     reason: IncompleteReason | None = None
+    error: RunError | None = None
     usage: Usage | None = None
 
 
-class CallsStarted(Event, tag="calls"):
+class CallsStarted(Struct, frozen=True, tag_field="e", tag="calls"):
     at: float
     step: str
 
 
-class CallAdded(Event, tag="call"):
+class CallAdded(Struct, frozen=True, tag_field="e", tag="call"):
     """The call at the next index of the open step."""
 
     call: str
@@ -73,19 +70,19 @@ class CallAdded(Event, tag="call"):
     name: str
 
 
-class ArgumentsAdded(Event, tag="a"):
+class ArgumentsAdded(Struct, frozen=True, tag_field="e", tag="a"):
     index: int
     text: str
 
 
-class CallsMade(Event, tag="calls_made"):
+class CallsMade(Struct, frozen=True, tag_field="e", tag="calls_made"):
     """The model has finished asking; what it asked for is owed from now on."""
 
     at: float
     usage: Usage
 
 
-class ActionRequired(Event, tag="action"):
+class ActionRequired(Struct, frozen=True, tag_field="e", tag="action"):
     at: float
 
 
@@ -95,46 +92,40 @@ class Output(Struct, frozen=True):
     details: dict[str, object] | None = None
 
 
-class OutputsGiven(Event, tag="outputs"):
+class OutputsGiven(Struct, frozen=True, tag_field="e", tag="outputs"):
     """Outputs of owed calls. The step ends with the last of them."""
 
     at: float
     outputs: tuple[Output, ...]
 
 
-class TurnEnded(Event, tag="turn_end"):
-    """A model call that left neither message nor calls: only its usage counts."""
-
-    usage: Usage
-
-
-class RunCompleted(Event, tag="completed"):
+class RunCompleted(Struct, frozen=True, tag_field="e", tag="completed"):
     at: float
 
 
-class RunFailed(Event, tag="failed"):
+class RunFailed(Struct, frozen=True, tag_field="e", tag="failed"):
     at: float
     error: RunError
 
 
-class RunIncomplete(Event, tag="incomplete"):
+class RunIncomplete(Struct, frozen=True, tag_field="e", tag="incomplete"):
     at: float
     limit: TokenLimit
 
 
-class RunCancelling(Event, tag="cancelling"):
+class RunCancelling(Struct, frozen=True, tag_field="e", tag="cancelling"):
     at: float
 
 
-class RunCancelled(Event, tag="cancelled"):
+class RunCancelled(Struct, frozen=True, tag_field="e", tag="cancelled"):
     at: float
 
 
-class RunExpired(Event, tag="expired"):
+class RunExpired(Struct, frozen=True, tag_field="e", tag="expired"):
     at: float
 
 
-class RunResumed(Event, tag="resumed"):
+class RunResumed(Struct, frozen=True, tag_field="e", tag="resumed"):
     """Another worker took over. `skipped` numbers were perhaps shown but never stored; they are not used again."""
 
     at: float
@@ -155,7 +146,6 @@ AnyEvent = (
     | CallsMade
     | ActionRequired
     | OutputsGiven
-    | TurnEnded
     | RunCompleted
     | RunFailed
     | RunIncomplete

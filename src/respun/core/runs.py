@@ -5,7 +5,6 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from respun.core.assistants import Effort, Metadata, ResponseFormat, Tool, ToolResources
-from respun.core.threads import IncompleteReason, Part
 from respun.core.usage import Usage
 
 RunStatus = Literal[
@@ -55,6 +54,7 @@ class Plan(Struct, frozen=True):
     max_prompt_tokens: int | None = None
     max_completion_tokens: int | None = None
     truncation: Truncation = Truncation()
+    max_turns: int = 50
 
 
 class RunError(Struct, frozen=True):
@@ -150,10 +150,3 @@ class Step(Struct, frozen=True):
     expires_at: float | None = None
     last_error: RunError | None = None
     usage: Usage | None = None
-
-
-class MessageEnd(Struct, frozen=True):
-    """How the open message ends: its whole content, and why it is not whole if it is not."""
-
-    content: tuple[Part, ...]
-    reason: IncompleteReason | None = None

@@ -1,0 +1,509 @@
+"""The run as a machine of three pure functions: what follows from an input, from an event, and what is to be done.
+
+`decide` turns news into events, `evolve` folds an event into the run, `pending` names the work a run wants done.
+Pending work is a function of the state, not a stored queue: starting a run and recovering one are the same line.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from respun.core import chat
+from respun.core.assistants import CodeInterpreterTool, FileSearchTool, FunctionTool
+from respun.core.events import (
+    ActionRequired,
+    AnyEvent,
+    ArgumentsAdded,
+    CallAdded,
+    CallsMade,
+    CallsStarted,
+    MessageEnded,
+    MessageStarted,
+    Output,
+    OutputsGiven,
+    RefusalAdded,
+    RunCancelled,
+    RunCancelling,
+    RunCompleted,
+    RunCreated,
+    RunExpired,
+    RunFailed,
+    RunIncomplete,
+    RunQueued,
+    RunResumed,
+    RunStarted,
+    TextAdded,
+)
+from respun.core.ids import Kind
+from respun.core.runs import OpenCalls, OpenMessage, Plan, Run, RunError, TokenLimit, ToolCall, ToolKind
+from respun.core.threads import IncompleteReason, Part, Refusal, Text
+from respun.core.usage import Usage
+
+Events = tuple[AnyEvent, ...]
+
+
+class Fresh(Protocol):
+    """What the outside gives to a decision: the time and ids that were never used."""
+
+    @property
+    def now(self) -> float: ...
+
+    def id(self, kind: Kind) -> str: ...
+
+
+# Inputs: news that reaches a run. A model's own news (`respun.core.chat`) are inputs as they are.
+
+
+class Start(Struct, frozen=True):
+    """A worker is ready for it."""
+
+
+class ModelFailed(Struct, frozen=True):
+    error: RunError
+
+
+class LimitReached(Struct, frozen=True):
+    """What must be sent does not fit what may be sent."""
+
+    limit: TokenLimit
+
+
+class Outputs(Struct, frozen=True):
+    outputs: tuple[Output, ...]
+
+
+class Cancel(Struct, frozen=True):
+    pass
+
+
+class Stopped(Struct, frozen=True):
+    """The work in flight has been stopped."""
+
+
+class Deadline(Struct, frozen=True):
+    pass
+
+
+class Resume(Struct, frozen=True):
+    """Another worker takes the run over; `skip` numbers may have been shown without being stored."""
+
+    skip: int
+
+
+Input = chat.News | Start | ModelFailed | LimitReached | Outputs | Cancel | Stopped | Deadline | Resume
+
+# Commands: work a run wants done.
+
+
+class Begin(Struct, frozen=True):
+    pass
+
+
+class CallModel(Struct, frozen=True):
+    pass
+
+
+class CallTools(Struct, frozen=True):
+    calls: tuple[ToolCall, ...]
+
+
+class StopWork(Struct, frozen=True):
+    pass
+
+
+Command = Begin | CallModel | CallTools | StopWork
+
+
+def pending(run: Run) -> Command | None:
+    """The one thing the run wants done now; None while it waits for its caller, and when it is done."""
+    match run.status:
+        case "queued":
+            return Begin()
+        case "cancelling":
+            return StopWork()
+        case "in_progress":
+            hosted = tuple(call for call in run.calls.owed if call.hosted) if run.calls else ()
+            return CallTools(hosted) if hosted else CallModel()
+        case _:
+            return None
+
+
+def decide(run: Run, given: Input, fresh: Fresh) -> Events:
+    """What follows from an input. Nothing, when it comes too late: it lost a race, which is no error."""
+    if run.done:
+        return ()
+    return _DECIDE[type(given)](run, given, fresh)
+
+
+def evolve(run: Run, event: AnyEvent) -> Run:
+    changes = _EVOLVE[type(event)](run, event)
+    return replace(run, number=run.number + 1 + changes.pop("skipped", 0), **changes)
+
+
+def begin(event: RunCreated) -> Run:
+    return Run(
+        id=event.run,
+        thread=event.thread,
+        assistant=event.assistant,
+        created_at=event.at,
+        expires_at=event.expires_at,
+        plan=event.plan,
+        metadata=event.metadata,
+        number=1,
+    )
+
+
+def replay(events: Iterable[AnyEvent], run: Run | None = None) -> Run:
+    """The run after these events; the first one creates it unless `run` is what came before."""
+    for event in events:
+        if isinstance(event, RunCreated):
+            run = begin(event)
+        else:
+            assert run is not None, "a history begins with RunCreated"
+            run = evolve(run, event)
+    assert run is not None, "a history is not empty"
+    return run
+
+
+# What follows from each input
+
+
+def _start(run: Run, given: Start, fresh: Fresh) -> Events:
+    if run.status != "queued":
+        return ()
+    return (RunStarted(fresh.now), *_end_over_limit(run, fresh))
+
+
+def _text(run: Run, given: chat.TextDelta, fresh: Fresh) -> Events:
+    if run.status != "in_progress" or not given.text:
+        return ()
+    return (*_open_message(run, fresh), TextAdded(given.text))
+
+
+def _refusal(run: Run, given: chat.RefusalDelta, fresh: Fresh) -> Events:
+    if run.status != "in_progress" or not given.text:
+        return ()
+    return (*_open_message(run, fresh), RefusalAdded(given.text))
+
+
+def _nothing(run: Run, given: chat.ReasoningDelta, fresh: Fresh) -> Events:
+    return ()
+
+
+def _call(run: Run, given: chat.ToolCallDelta, fresh: Fresh) -> Events:
+    if run.status != "in_progress":
+        return ()
+    facts: list[AnyEvent] = []
+    if run.message:
+        facts.append(_end_message(run.message, fresh, None, None))
+    if not run.calls:
+        facts.append(CallsStarted(fresh.now, fresh.id("step")))
+    known = len(run.calls.calls) if run.calls else 0
+    if given.index >= known:
+        name = given.name or ""
+        facts.append(CallAdded(fresh.id("call"), _kind_of(run.plan, name), name))
+    if given.arguments:
+        facts.append(ArgumentsAdded(min(given.index, known), given.arguments))
+    return tuple(facts)
+
+
+def _finished(run: Run, given: chat.Finished, fresh: Fresh) -> Events:
+    if run.status != "in_progress":
+        return ()
+    usage = given.usage or Usage()
+    if run.calls:
+        return _calls_made(run, run.calls, given.reason, usage, fresh)
+    opening = _open_message(run, fresh)
+    message = run.message or _opened(opening[0])
+    reason: IncompleteReason | None = {"length": "max_tokens", "content_filter": "content_filter"}.get(given.reason)  # type: ignore[assignment]
+    ended = _end_message(message, fresh, reason, usage)
+    last: AnyEvent
+    match given.reason:
+        case "length":
+            last = RunIncomplete(fresh.now, "max_completion_tokens")
+        case "content_filter":
+            last = RunFailed(fresh.now, RunError("server_error", "The model's content filter stopped its answer."))
+        case _:
+            last = RunCompleted(fresh.now)
+    return (*opening, ended, last)
+
+
+def _calls_made(run: Run, calls: OpenCalls, reason: chat.FinishReason, usage: Usage, fresh: Fresh) -> Events:
+    made = CallsMade(fresh.now, usage)
+    if reason == "length":
+        return (made, RunIncomplete(fresh.now, "max_completion_tokens"))
+    facts: list[AnyEvent] = [made]
+    unknown = tuple(Output(call.id, _no_such_tool(run.plan, call)) for call in calls.calls if not _offered(run, call))
+    if unknown:
+        facts.append(OutputsGiven(fresh.now, unknown))
+    facts += _after_outputs(replay(facts, run), fresh)
+    return tuple(facts)
+
+
+def _outputs(run: Run, given: Outputs, fresh: Fresh) -> Events:
+    owed = {call.id for call in run.calls.owed} if run.calls else set()
+    taken = tuple(output for output in given.outputs if output.call in owed)
+    if not taken or run.status == "cancelling":
+        return ()
+    told = OutputsGiven(fresh.now, taken)
+    return (told, *_after_outputs(evolve(run, told), fresh))
+
+
+def _after_outputs(run: Run, fresh: Fresh) -> Events:
+    if run.calls:
+        callers = all(not call.hosted for call in run.calls.owed)
+        return (ActionRequired(fresh.now),) if callers and run.status == "in_progress" else ()
+    if run.status == "requires_action":
+        return (RunQueued(fresh.now),)
+    return _end_over_limit(run, fresh)
+
+
+def _model_failed(run: Run, given: ModelFailed, fresh: Fresh) -> Events:
+    if run.status != "in_progress":
+        return ()
+    return (*_break_off(run, fresh, "run_failed", given.error), RunFailed(fresh.now, given.error))
+
+
+def _limit_reached(run: Run, given: LimitReached, fresh: Fresh) -> Events:
+    return (RunIncomplete(fresh.now, given.limit),) if run.status == "in_progress" else ()
+
+
+def _cancel(run: Run, given: Cancel, fresh: Fresh) -> Events:
+    match run.status:
+        case "queued" | "requires_action":
+            return (RunCancelling(fresh.now), RunCancelled(fresh.now))
+        case "in_progress":
+            return (RunCancelling(fresh.now),)
+        case _:
+            return ()
+
+
+def _stopped(run: Run, given: Stopped, fresh: Fresh) -> Events:
+    if run.status != "cancelling":
+        return ()
+    return (*_break_off(run, fresh, "run_cancelled"), RunCancelled(fresh.now))
+
+
+def _deadline(run: Run, given: Deadline, fresh: Fresh) -> Events:
+    if run.status == "cancelling":
+        return _stopped(run, Stopped(), fresh)
+    return (*_break_off(run, fresh, "run_expired"), RunExpired(fresh.now))
+
+
+def _resume(run: Run, given: Resume, fresh: Fresh) -> Events:
+    interrupted = RunError(
+        "server_error", "The server stopped while this was being written; the run went on without it."
+    )
+    return (*_break_off(run, fresh, "run_failed", interrupted), RunResumed(fresh.now, given.skip))
+
+
+def _end_over_limit(run: Run, fresh: Fresh) -> Events:
+    """Limits count over the whole run (contract section 6, Truncation)."""
+    plan = run.plan
+    if plan.max_completion_tokens and run.usage.completion >= plan.max_completion_tokens:
+        return (RunIncomplete(fresh.now, "max_completion_tokens"),)
+    if plan.max_prompt_tokens and run.usage.prompt >= plan.max_prompt_tokens:
+        return (RunIncomplete(fresh.now, "max_prompt_tokens"),)
+    if run.turn >= plan.max_turns:
+        error = RunError(
+            "server_error", f"The run called the model {run.turn} times, the most a run may, without an end."
+        )
+        return (RunFailed(fresh.now, error),)
+    return ()
+
+
+def _open_message(run: Run, fresh: Fresh) -> tuple[MessageStarted, ...]:
+    return () if run.message else (MessageStarted(fresh.now, fresh.id("message"), fresh.id("step")),)
+
+
+def _opened(event: MessageStarted) -> OpenMessage:
+    return OpenMessage(event.message, event.step, event.at)
+
+
+def _end_message(
+    message: OpenMessage,
+    fresh: Fresh,
+    reason: IncompleteReason | None,
+    usage: Usage | None,
+    error: RunError | None = None,
+) -> MessageEnded:
+    parts: list[Part] = []
+    if message.text or (reason is None and not message.refusal):
+        parts.append(Text(message.text))
+    if message.refusal:
+        parts.append(Refusal(message.refusal))
+    return MessageEnded(fresh.now, tuple(parts), reason, error, usage)
+
+
+def _break_off(run: Run, fresh: Fresh, reason: IncompleteReason, error: RunError | None = None) -> Events:
+    return (_end_message(run.message, fresh, reason, None, error),) if run.message else ()
+
+
+def _kind_of(plan: Plan, name: str) -> ToolKind:
+    """Hosted tools are offered to the model as functions of their own name, unless the caller has one so named."""
+    if name in {tool.function.name for tool in plan.tools if isinstance(tool, FunctionTool)}:
+        return "function"
+    if name == "file_search" and any(isinstance(tool, FileSearchTool) for tool in plan.tools):
+        return "file_search"
+    if name == "code_interpreter" and any(isinstance(tool, CodeInterpreterTool) for tool in plan.tools):
+        return "code_interpreter"
+    return "function"
+
+
+def _offered(run: Run, call: ToolCall) -> bool:
+    names = {tool.function.name for tool in run.plan.tools if isinstance(tool, FunctionTool)}
+    return call.hosted or call.name in names
+
+
+def _no_such_tool(plan: Plan, call: ToolCall) -> str:
+    names = sorted(tool.function.name for tool in plan.tools if isinstance(tool, FunctionTool))
+    return f"There is no tool named {call.name!r}. The tools are: {', '.join(names) or 'none'}."
+
+
+# What each event changes
+
+
+def _created(run: Run, event: RunCreated) -> dict[str, Any]:
+    raise AssertionError("a run is created once")
+
+
+def _queued(run: Run, event: RunQueued) -> dict[str, Any]:
+    return {"status": "queued"}
+
+
+def _started(run: Run, event: RunStarted) -> dict[str, Any]:
+    return {"status": "in_progress", "started_at": event.at}
+
+
+def _message_started(run: Run, event: MessageStarted) -> dict[str, Any]:
+    return {"message": _opened(event)}
+
+
+def _text_added(run: Run, event: TextAdded) -> dict[str, Any]:
+    assert run.message is not None
+    return {"message": replace(run.message, text=run.message.text + event.text)}
+
+
+def _refusal_added(run: Run, event: RefusalAdded) -> dict[str, Any]:
+    assert run.message is not None
+    return {"message": replace(run.message, refusal=run.message.refusal + event.text)}
+
+
+def _message_ended(run: Run, event: MessageEnded) -> dict[str, Any]:
+    # A message followed by calls in the same turn has no usage of its own: the calls carry the turn's.
+    if event.usage is None:
+        return {"message": None}
+    return {"message": None, "usage": run.usage + event.usage, "turn": run.turn + 1}
+
+
+def _calls_started(run: Run, event: CallsStarted) -> dict[str, Any]:
+    return {"calls": OpenCalls(event.step, event.at)}
+
+
+def _call_added(run: Run, event: CallAdded) -> dict[str, Any]:
+    assert run.calls is not None
+    return {"calls": replace(run.calls, calls=(*run.calls.calls, ToolCall(event.call, event.kind, event.name)))}
+
+
+def _arguments_added(run: Run, event: ArgumentsAdded) -> dict[str, Any]:
+    assert run.calls is not None
+    calls = list(run.calls.calls)
+    calls[event.index] = replace(calls[event.index], arguments=calls[event.index].arguments + event.text)
+    return {"calls": replace(run.calls, calls=tuple(calls))}
+
+
+def _made(run: Run, event: CallsMade) -> dict[str, Any]:
+    assert run.calls is not None
+    made = replace(run.calls, made=True, usage=event.usage)
+    return {"calls": made, "usage": run.usage + event.usage, "turn": run.turn + 1}
+
+
+def _action_required(run: Run, event: ActionRequired) -> dict[str, Any]:
+    return {"status": "requires_action"}
+
+
+def _outputs_given(run: Run, event: OutputsGiven) -> dict[str, Any]:
+    answered = answer(run, event)
+    return {"calls": answered if answered.owed else None}
+
+
+def answer(run: Run, event: OutputsGiven) -> OpenCalls:
+    """The open calls with these outputs filled in."""
+    assert run.calls is not None
+    given = {output.call: output for output in event.outputs}
+    calls = tuple(
+        replace(call, output=given[call.id].output, details=given[call.id].details) if call.id in given else call
+        for call in run.calls.calls
+    )
+    return replace(run.calls, calls=calls)
+
+
+def _completed(run: Run, event: RunCompleted) -> dict[str, Any]:
+    return {"status": "completed", "ended_at": event.at}
+
+
+def _failed(run: Run, event: RunFailed) -> dict[str, Any]:
+    return {"status": "failed", "ended_at": event.at, "last_error": event.error, "calls": None}
+
+
+def _incomplete(run: Run, event: RunIncomplete) -> dict[str, Any]:
+    return {"status": "incomplete", "ended_at": event.at, "limit_reached": event.limit, "calls": None}
+
+
+def _cancelling(run: Run, event: RunCancelling) -> dict[str, Any]:
+    return {"status": "cancelling"}
+
+
+def _cancelled(run: Run, event: RunCancelled) -> dict[str, Any]:
+    return {"status": "cancelled", "ended_at": event.at, "calls": None}
+
+
+def _expired(run: Run, event: RunExpired) -> dict[str, Any]:
+    return {"status": "expired", "ended_at": event.at, "calls": None}
+
+
+def _resumed(run: Run, event: RunResumed) -> dict[str, Any]:
+    written = run.calls if run.calls and run.calls.made else None
+    return {"calls": written, "skipped": event.skipped}
+
+
+_DECIDE: dict[type, Callable[[Run, Any, Fresh], Events]] = {
+    Start: _start,
+    chat.TextDelta: _text,
+    chat.RefusalDelta: _refusal,
+    chat.ReasoningDelta: _nothing,
+    chat.ToolCallDelta: _call,
+    chat.Finished: _finished,
+    ModelFailed: _model_failed,
+    LimitReached: _limit_reached,
+    Outputs: _outputs,
+    Cancel: _cancel,
+    Stopped: _stopped,
+    Deadline: _deadline,
+    Resume: _resume,
+}
+
+_EVOLVE: dict[type, Callable[[Run, Any], dict[str, Any]]] = {
+    RunCreated: _created,
+    RunQueued: _queued,
+    RunStarted: _started,
+    MessageStarted: _message_started,
+    TextAdded: _text_added,
+    RefusalAdded: _refusal_added,
+    MessageEnded: _message_ended,
+    CallsStarted: _calls_started,
+    CallAdded: _call_added,
+    ArgumentsAdded: _arguments_added,
+    CallsMade: _made,
+    ActionRequired: _action_required,
+    OutputsGiven: _outputs_given,
+    RunCompleted: _completed,
+    RunFailed: _failed,
+    RunIncomplete: _incomplete,
+    RunCancelling: _cancelling,
+    RunCancelled: _cancelled,
+    RunExpired: _expired,
+    RunResumed: _resumed,
+}

@@ -1,0 +1,169 @@
+"""What an event means for the records that callers read: the messages and steps it begins, changes or ends."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from msgspec.structs import replace
+
+from respun.core.events import (
+    AnyEvent,
+    CallsMade,
+    CallsStarted,
+    MessageEnded,
+    MessageStarted,
+    OutputsGiven,
+    RunCancelled,
+    RunExpired,
+    RunFailed,
+    RunIncomplete,
+    RunResumed,
+)
+from respun.core.machine import answer, evolve
+from respun.core.runs import OpenCalls, Run, RunError, Step, StepStatus
+from respun.core.threads import IncompleteReason, Message
+from respun.core.usage import Usage
+
+Records = tuple[Message | Step, ...]
+
+_ENDS: dict[IncompleteReason | None, StepStatus] = {
+    None: "completed",
+    "max_tokens": "completed",
+    "content_filter": "completed",
+    "run_cancelled": "cancelled",
+    "run_expired": "expired",
+    "run_failed": "failed",
+}
+
+
+def records(before: Run, event: AnyEvent) -> Records:
+    """The messages and steps as they are after the event; only those that it touches."""
+    touched = _RECORDS.get(type(event))
+    return touched(before, event) if touched else ()
+
+
+def last_records(before: Run, events: Iterable[AnyEvent]) -> Records:
+    """The same for several events in a row, each message and step once, as the last of them left it."""
+    latest: dict[str, Message | Step] = {}
+    for event in events:
+        for record in records(before, event):
+            latest[record.id] = record
+        before = evolve(before, event)
+    return tuple(latest.values())
+
+
+def open_step(run: Run) -> Step | None:
+    """The step that is being done, as it stands."""
+    return calls_step(run, run.calls) if run.calls else None
+
+
+def calls_step(run: Run, calls: OpenCalls) -> Step:
+    return Step(
+        id=calls.step,
+        run=run.id,
+        thread=run.thread,
+        assistant=run.assistant,
+        turn=run.turn - 1 if calls.made else run.turn,
+        created_at=calls.started_at,
+        calls=calls.calls,
+        expires_at=run.expires_at,
+        usage=None,
+    )
+
+
+def _message_started(run: Run, event: MessageStarted) -> Records:
+    step = Step(
+        id=event.step,
+        run=run.id,
+        thread=run.thread,
+        assistant=run.assistant,
+        turn=run.turn,
+        created_at=event.at,
+        message=event.message,
+        expires_at=run.expires_at,
+    )
+    message = Message(
+        id=event.message,
+        thread=run.thread,
+        created_at=event.at,
+        role="assistant",
+        content=(),
+        assistant=run.assistant,
+        run=run.id,
+        status="in_progress",
+    )
+    return (step, message)
+
+
+def _message_ended(run: Run, event: MessageEnded) -> Records:
+    opened = run.message
+    assert opened is not None
+    step, message = _message_started(run, MessageStarted(opened.started_at, opened.id, opened.step))
+    assert isinstance(message, Message)
+    assert isinstance(step, Step)
+    whole = event.reason is None
+    return (
+        replace(
+            message,
+            content=event.content,
+            status="completed" if whole else "incomplete",
+            incomplete_reason=event.reason,
+            ended_at=event.at,
+        ),
+        replace(
+            step,
+            status=_ENDS[event.reason],
+            ended_at=event.at,
+            last_error=event.error,
+            usage=event.usage or (Usage() if whole else None),
+        ),
+    )
+
+
+def _calls_started(run: Run, event: CallsStarted) -> Records:
+    return (calls_step(run, OpenCalls(event.step, event.at)),)
+
+
+def _calls_made(run: Run, event: CallsMade) -> Records:
+    after = evolve(run, event)
+    assert after.calls is not None
+    return (calls_step(after, after.calls),)
+
+
+def _outputs_given(run: Run, event: OutputsGiven) -> Records:
+    calls = answer(run, event)
+    step = calls_step(run, calls)
+    if calls.owed:
+        return (step,)
+    return (replace(step, status="completed", ended_at=event.at, usage=calls.usage),)
+
+
+def _closed(status: StepStatus) -> Callable[[Run, Any], Records]:
+    def close(run: Run, event: Any) -> Records:
+        error: RunError | None = getattr(event, "error", None)
+        step = open_step(run)
+        if not step:
+            return ()
+        assert run.calls is not None
+        return (replace(step, status=status, ended_at=event.at, last_error=error, usage=run.calls.usage),)
+
+    return close
+
+
+def _resumed(run: Run, event: RunResumed) -> Records:
+    if run.calls and run.calls.made:
+        return ()
+    return _closed("failed")(run, event)
+
+
+_RECORDS: dict[type, Callable[[Run, Any], Records]] = {
+    MessageStarted: _message_started,
+    MessageEnded: _message_ended,
+    CallsStarted: _calls_started,
+    CallsMade: _calls_made,
+    OutputsGiven: _outputs_given,
+    RunFailed: _closed("failed"),
+    RunIncomplete: _closed("failed"),
+    RunCancelled: _closed("cancelled"),
+    RunExpired: _closed("expired"),
+    RunResumed: _resumed,
+}
