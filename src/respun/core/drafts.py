@@ -1,0 +1,81 @@
+"""What callers ask for, checked and typed: objects before they have an id and a time."""
+
+from typing import Literal
+
+from msgspec import UNSET, Struct, UnsetType
+
+from respun.core.assistants import Effort, Metadata, ResponseFormat, Tool, ToolResources
+from respun.core.runs import NamedToolChoice, Truncation
+from respun.core.threads import Attachment, Part, Role
+
+
+class AssistantDraft(Struct, frozen=True):
+    model: str
+    name: str | None = None
+    description: str | None = None
+    instructions: str | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_resources: ToolResources = ToolResources()
+    metadata: Metadata = {}
+    temperature: float | None = None
+    top_p: float | None = None
+    reasoning_effort: Effort | None = None
+    response_format: ResponseFormat | None = None
+
+
+class AssistantChanges(Struct, frozen=True):
+    """UNSET leaves a field as it is; None clears it."""
+
+    model: str | UnsetType = UNSET
+    name: str | None | UnsetType = UNSET
+    description: str | None | UnsetType = UNSET
+    instructions: str | None | UnsetType = UNSET
+    tools: tuple[Tool, ...] | UnsetType = UNSET
+    tool_resources: ToolResources | UnsetType = UNSET
+    metadata: Metadata | UnsetType = UNSET
+    temperature: float | None | UnsetType = UNSET
+    top_p: float | None | UnsetType = UNSET
+    reasoning_effort: Effort | None | UnsetType = UNSET
+    response_format: ResponseFormat | None | UnsetType = UNSET
+
+
+class MessageDraft(Struct, frozen=True):
+    role: Role
+    content: tuple[Part, ...]
+    attachments: tuple[Attachment, ...] = ()
+    metadata: Metadata = {}
+
+
+class ThreadDraft(Struct, frozen=True):
+    messages: tuple[MessageDraft, ...] = ()
+    tool_resources: ToolResources = ToolResources()
+    metadata: Metadata = {}
+
+
+class ThreadChanges(Struct, frozen=True):
+    tool_resources: ToolResources | UnsetType = UNSET
+    metadata: Metadata | UnsetType = UNSET
+
+
+class RunDraft(Struct, frozen=True):
+    """A run to be made. What is None is taken from the assistant; what is given replaces it wholly."""
+
+    assistant: str
+    model: str | None = None
+    instructions: str | None = None
+    additional_instructions: str | None = None
+    additional_messages: tuple[MessageDraft, ...] = ()
+    tools: tuple[Tool, ...] | None = None
+    tool_resources: ToolResources | None = None
+    metadata: Metadata = {}
+    temperature: float | None = None
+    top_p: float | None = None
+    reasoning_effort: Effort | None = None
+    response_format: ResponseFormat | Literal["auto"] | None = None
+    tool_choice: Literal["none", "auto", "required"] | NamedToolChoice = "auto"
+    parallel_tool_calls: bool = True
+    max_prompt_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    truncation: Truncation = Truncation()
+    when_busy: Literal["reject", "enqueue", "interrupt"] | None = None
+    """What to do when the thread has an active run; None means the server's setting."""
