@@ -1,0 +1,24 @@
+"""Core objects as the JSON text of a row's body, and back."""
+
+from typing import Final
+
+import msgspec
+
+from respun.core.assistants import Assistant
+from respun.core.events import AnyEvent
+from respun.core.runs import Plan, Run, Step
+from respun.core.threads import Message, Thread
+
+_encoder: Final = msgspec.json.Encoder()
+
+to_assistant: Final = msgspec.json.Decoder(Assistant).decode
+to_thread: Final = msgspec.json.Decoder(Thread).decode
+to_message: Final = msgspec.json.Decoder(Message).decode
+to_run: Final = msgspec.json.Decoder(Run).decode
+to_plan: Final = msgspec.json.Decoder(Plan).decode
+to_step: Final = msgspec.json.Decoder(Step).decode
+to_events: Final = msgspec.json.Decoder(tuple[AnyEvent, ...]).decode
+
+
+def text_of(thing: object) -> str:
+    return _encoder.encode(thing).decode()
