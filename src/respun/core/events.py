@@ -8,12 +8,12 @@ from msgspec import Struct
 
 from respun.core.assistants import Metadata
 from respun.core.runs import Plan, RunError, TokenLimit, ToolKind
-from respun.core.threads import IncompleteReason, Part
+from respun.core.threads import IncompleteReason, Part, Thread
 from respun.core.usage import Usage
 
 
 class RunCreated(Struct, frozen=True, tag_field="e", tag="created"):
-    """`with_thread`: the thread was made by the same call, which a stream shows first."""
+    """`new_thread`: made by the same call; a stream shows it first."""
 
     at: float
     run: str
@@ -22,7 +22,7 @@ class RunCreated(Struct, frozen=True, tag_field="e", tag="created"):
     expires_at: float
     plan: Plan
     metadata: Metadata = {}
-    with_thread: bool = False
+    new_thread: Thread | None = None
 
 
 class RunQueued(Struct, frozen=True, tag_field="e", tag="queued"):

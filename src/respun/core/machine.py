@@ -37,7 +37,18 @@ from respun.core.events import (
     TextAdded,
 )
 from respun.core.ids import Kind
-from respun.core.runs import OpenCalls, OpenMessage, Plan, Run, RunError, TokenLimit, ToolCall, ToolKind
+from respun.core.runs import (
+    OpenCalls,
+    OpenMessage,
+    Plan,
+    Run,
+    RunError,
+    TokenLimit,
+    ToolCall,
+    ToolKind,
+    WrittenCall,
+    WrittenCalls,
+)
 from respun.core.threads import IncompleteReason, Part, Refusal, Text
 from respun.core.usage import Usage
 
@@ -170,6 +181,9 @@ def replay(events: Iterable[AnyEvent], run: Run | None = None) -> Run:
 # What follows from each input
 
 
+INTERRUPTED = RunError("server_error", "The server stopped while this was being written; the run went on without it.")
+
+
 def _start(run: Run, given: Start, fresh: Fresh) -> Events:
     if run.status != "queued":
         return ()
@@ -198,9 +212,9 @@ def _call(run: Run, given: chat.ToolCallDelta, fresh: Fresh) -> Events:
     facts: list[AnyEvent] = []
     if run.message:
         facts.append(_end_message(run.message, fresh, None, None))
-    if not run.calls:
+    if not run.writing:
         facts.append(CallsStarted(fresh.now, fresh.id("step")))
-    known = len(run.calls.calls) if run.calls else 0
+    known = len(run.writing.calls) if run.writing else 0
     if given.index >= known:
         name = given.name or ""
         facts.append(CallAdded(fresh.id("call"), _kind_of(run.plan, name), name))
@@ -213,8 +227,8 @@ def _finished(run: Run, given: chat.Finished, fresh: Fresh) -> Events:
     if run.status != "in_progress":
         return ()
     usage = given.usage or Usage()
-    if run.calls:
-        return _calls_made(run, run.calls, given.reason, usage, fresh)
+    if run.writing:
+        return _calls_made(run, given.reason, usage, fresh)
     opening = _open_message(run, fresh)
     message = run.message or _opened(opening[0])
     reason: IncompleteReason | None = {"length": "max_tokens", "content_filter": "content_filter"}.get(given.reason)  # type: ignore[assignment]
@@ -230,16 +244,17 @@ def _finished(run: Run, given: chat.Finished, fresh: Fresh) -> Events:
     return (*opening, ended, last)
 
 
-def _calls_made(run: Run, calls: OpenCalls, reason: chat.FinishReason, usage: Usage, fresh: Fresh) -> Events:
+def _calls_made(run: Run, reason: chat.FinishReason, usage: Usage, fresh: Fresh) -> Events:
     made = CallsMade(fresh.now, usage)
     if reason == "length":
         return (made, RunIncomplete(fresh.now, "max_completion_tokens"))
-    facts: list[AnyEvent] = [made]
-    unknown = tuple(Output(call.id, _no_such_tool(run.plan, call)) for call in calls.calls if not _offered(run, call))
-    if unknown:
-        facts.append(OutputsGiven(fresh.now, unknown))
-    facts += _after_outputs(replay(facts, run), fresh)
-    return tuple(facts)
+    after = evolve(run, made)
+    assert after.calls is not None
+    refused = tuple(Output(call.id, why) for call in after.calls.calls if (why := _refusal_of(run.plan, call)))
+    if not refused:
+        return (made, *_after_outputs(after, fresh))
+    told = OutputsGiven(fresh.now, refused)
+    return (made, told, *_after_outputs(evolve(after, told), fresh))
 
 
 def _outputs(run: Run, given: Outputs, fresh: Fresh) -> Events:
@@ -293,10 +308,8 @@ def _deadline(run: Run, given: Deadline, fresh: Fresh) -> Events:
 
 
 def _resume(run: Run, given: Resume, fresh: Fresh) -> Events:
-    interrupted = RunError(
-        "server_error", "The server stopped while this was being written; the run went on without it."
-    )
-    return (*_break_off(run, fresh, "run_failed", interrupted), RunResumed(fresh.now, given.skip))
+    # First the jump: numbers behind the last stored one may have been shown with other events.
+    return (RunResumed(fresh.now, given.skip), *_break_off(run, fresh, "run_failed", INTERRUPTED))
 
 
 def _end_over_limit(run: Run, fresh: Fresh) -> Events:
@@ -331,9 +344,9 @@ def _end_message(
 ) -> MessageEnded:
     parts: list[Part] = []
     if message.text or (reason is None and not message.refusal):
-        parts.append(Text(message.text))
+        parts.append(Text(str(message.text)))
     if message.refusal:
-        parts.append(Refusal(message.refusal))
+        parts.append(Refusal(str(message.refusal)))
     return MessageEnded(fresh.now, tuple(parts), reason, error, usage)
 
 
@@ -352,13 +365,11 @@ def _kind_of(plan: Plan, name: str) -> ToolKind:
     return "function"
 
 
-def _offered(run: Run, call: ToolCall) -> bool:
-    names = {tool.function.name for tool in run.plan.tools if isinstance(tool, FunctionTool)}
-    return call.hosted or call.name in names
-
-
-def _no_such_tool(plan: Plan, call: ToolCall) -> str:
+def _refusal_of(plan: Plan, call: ToolCall) -> str | None:
+    """What the model is told at once about a call that nobody can answer."""
     names = sorted(tool.function.name for tool in plan.tools if isinstance(tool, FunctionTool))
+    if call.hosted or call.name in names:
+        return None
     return f"There is no tool named {call.name!r}. The tools are: {', '.join(names) or 'none'}."
 
 
@@ -399,25 +410,31 @@ def _message_ended(run: Run, event: MessageEnded) -> dict[str, Any]:
 
 
 def _calls_started(run: Run, event: CallsStarted) -> dict[str, Any]:
-    return {"calls": OpenCalls(event.step, event.at)}
+    return {"writing": WrittenCalls(event.step, event.at)}
 
 
 def _call_added(run: Run, event: CallAdded) -> dict[str, Any]:
-    assert run.calls is not None
-    return {"calls": replace(run.calls, calls=(*run.calls.calls, ToolCall(event.call, event.kind, event.name)))}
+    assert run.writing is not None
+    call = WrittenCall(event.call, event.kind, event.name)
+    return {"writing": replace(run.writing, calls=(*run.writing.calls, call))}
 
 
 def _arguments_added(run: Run, event: ArgumentsAdded) -> dict[str, Any]:
-    assert run.calls is not None
-    calls = list(run.calls.calls)
+    assert run.writing is not None
+    calls = list(run.writing.calls)
     calls[event.index] = replace(calls[event.index], arguments=calls[event.index].arguments + event.text)
-    return {"calls": replace(run.calls, calls=tuple(calls))}
+    return {"writing": replace(run.writing, calls=tuple(calls))}
 
 
 def _made(run: Run, event: CallsMade) -> dict[str, Any]:
-    assert run.calls is not None
-    made = replace(run.calls, made=True, usage=event.usage)
-    return {"calls": made, "usage": run.usage + event.usage, "turn": run.turn + 1}
+    return {"writing": None, "calls": made(run, event), "usage": run.usage + event.usage, "turn": run.turn + 1}
+
+
+def made(run: Run, event: CallsMade) -> OpenCalls:
+    """The calls that the model has finished writing."""
+    assert run.writing is not None
+    calls = tuple(ToolCall(call.id, call.kind, call.name, str(call.arguments)) for call in run.writing.calls)
+    return OpenCalls(run.writing.step, run.writing.started_at, calls, event.usage)
 
 
 def _action_required(run: Run, event: ActionRequired) -> dict[str, Any]:
@@ -445,11 +462,11 @@ def _completed(run: Run, event: RunCompleted) -> dict[str, Any]:
 
 
 def _failed(run: Run, event: RunFailed) -> dict[str, Any]:
-    return {"status": "failed", "ended_at": event.at, "last_error": event.error, "calls": None}
+    return {"status": "failed", "ended_at": event.at, "last_error": event.error, "calls": None, "writing": None}
 
 
 def _incomplete(run: Run, event: RunIncomplete) -> dict[str, Any]:
-    return {"status": "incomplete", "ended_at": event.at, "limit_reached": event.limit, "calls": None}
+    return {"status": "incomplete", "ended_at": event.at, "limit_reached": event.limit, "calls": None, "writing": None}
 
 
 def _cancelling(run: Run, event: RunCancelling) -> dict[str, Any]:
@@ -457,16 +474,15 @@ def _cancelling(run: Run, event: RunCancelling) -> dict[str, Any]:
 
 
 def _cancelled(run: Run, event: RunCancelled) -> dict[str, Any]:
-    return {"status": "cancelled", "ended_at": event.at, "calls": None}
+    return {"status": "cancelled", "ended_at": event.at, "calls": None, "writing": None}
 
 
 def _expired(run: Run, event: RunExpired) -> dict[str, Any]:
-    return {"status": "expired", "ended_at": event.at, "calls": None}
+    return {"status": "expired", "ended_at": event.at, "calls": None, "writing": None}
 
 
 def _resumed(run: Run, event: RunResumed) -> dict[str, Any]:
-    written = run.calls if run.calls and run.calls.made else None
-    return {"calls": written, "skipped": event.skipped}
+    return {"writing": None, "skipped": event.skipped}
 
 
 _DECIDE: dict[type, Callable[[Run, Any, Fresh], Events]] = {

@@ -18,8 +18,8 @@ from respun.core.events import (
     RunIncomplete,
     RunResumed,
 )
-from respun.core.machine import answer, evolve
-from respun.core.runs import OpenCalls, Run, RunError, Step, StepStatus
+from respun.core.machine import INTERRUPTED, answer, evolve
+from respun.core.runs import Run, RunError, Step, StepStatus
 from respun.core.threads import IncompleteReason, Message
 from respun.core.usage import Usage
 
@@ -51,22 +51,20 @@ def last_records(before: Run, events: Iterable[AnyEvent]) -> Records:
     return tuple(latest.values())
 
 
-def open_step(run: Run) -> Step | None:
-    """The step that is being done, as it stands."""
-    return calls_step(run, run.calls) if run.calls else None
-
-
-def calls_step(run: Run, calls: OpenCalls) -> Step:
+def _open_step(run: Run) -> Step | None:
+    """The tool calls step that is being done, as it stands."""
+    opened = run.calls or run.writing
+    if not opened:
+        return None
     return Step(
-        id=calls.step,
+        id=opened.step,
         run=run.id,
         thread=run.thread,
         assistant=run.assistant,
-        turn=run.turn - 1 if calls.made else run.turn,
-        created_at=calls.started_at,
-        calls=calls.calls,
+        turn=run.turn - 1 if run.calls else run.turn,
+        created_at=opened.started_at,
+        calls=run.calls.calls if run.calls else (),
         expires_at=run.expires_at,
-        usage=None,
     )
 
 
@@ -119,19 +117,15 @@ def _message_ended(run: Run, event: MessageEnded) -> Records:
     )
 
 
-def _calls_started(run: Run, event: CallsStarted) -> Records:
-    return (calls_step(run, OpenCalls(event.step, event.at)),)
-
-
-def _calls_made(run: Run, event: CallsMade) -> Records:
-    after = evolve(run, event)
-    assert after.calls is not None
-    return (calls_step(after, after.calls),)
+def _as_it_stands(run: Run, event: Any) -> Records:
+    step = _open_step(evolve(run, event))
+    return (step,) if step else ()
 
 
 def _outputs_given(run: Run, event: OutputsGiven) -> Records:
     calls = answer(run, event)
-    step = calls_step(run, calls)
+    step = _open_step(replace(run, calls=calls))
+    assert step is not None
     if calls.owed:
         return (step,)
     return (replace(step, status="completed", ended_at=event.at, usage=calls.usage),)
@@ -139,27 +133,29 @@ def _outputs_given(run: Run, event: OutputsGiven) -> Records:
 
 def _closed(status: StepStatus) -> Callable[[Run, Any], Records]:
     def close(run: Run, event: Any) -> Records:
-        error: RunError | None = getattr(event, "error", None)
-        step = open_step(run)
+        step = _open_step(run)
         if not step:
             return ()
-        assert run.calls is not None
-        return (replace(step, status=status, ended_at=event.at, last_error=error, usage=run.calls.usage),)
+        error: RunError | None = getattr(event, "error", None)
+        usage = run.calls.usage if run.calls else None
+        return (replace(step, status=status, ended_at=event.at, last_error=error, usage=usage),)
 
     return close
 
 
 def _resumed(run: Run, event: RunResumed) -> Records:
-    if run.calls and run.calls.made:
+    if run.calls or not run.writing:
         return ()
-    return _closed("failed")(run, event)
+    return tuple(
+        replace(step, last_error=INTERRUPTED) for step in _closed("failed")(run, event) if isinstance(step, Step)
+    )
 
 
 _RECORDS: dict[type, Callable[[Run, Any], Records]] = {
     MessageStarted: _message_started,
     MessageEnded: _message_ended,
-    CallsStarted: _calls_started,
-    CallsMade: _calls_made,
+    CallsStarted: _as_it_stands,
+    CallsMade: _as_it_stands,
     OutputsGiven: _outputs_given,
     RunFailed: _closed("failed"),
     RunIncomplete: _closed("failed"),

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from respun.core.assistants import Effort, Metadata, ResponseFormat, Tool, ToolResources
+from respun.core.growing import Growing
 from respun.core.usage import Usage
 
 RunStatus = Literal[
@@ -84,28 +85,49 @@ class OpenMessage(Struct, frozen=True):
     id: str
     step: str
     started_at: float
-    text: str = ""
-    refusal: str = ""
+    text: Growing = Growing()
+    refusal: Growing = Growing()
 
 
-class OpenCalls(Struct, frozen=True):
-    """The tool calls of the turn: being written by the model until `made`, then owed until each has its output."""
+class WrittenCall(Struct, frozen=True):
+    """A tool call that the model is still writing."""
+
+    id: str
+    kind: ToolKind
+    name: str
+    arguments: Growing = Growing()
+
+    @property
+    def hosted(self) -> bool:
+        return self.kind != "function"
+
+
+class WrittenCalls(Struct, frozen=True):
+    """The tool calls that the model is writing: not yet a request."""
 
     step: str
     started_at: float
-    calls: tuple[ToolCall, ...] = ()
-    made: bool = False
-    usage: Usage | None = None
+    calls: tuple[WrittenCall, ...] = ()
+
+
+class OpenCalls(Struct, frozen=True):
+    """The tool calls of the turn, owed until each has its output."""
+
+    step: str
+    started_at: float
+    calls: tuple[ToolCall, ...]
+    usage: Usage
 
     @property
     def owed(self) -> tuple[ToolCall, ...]:
-        return tuple(call for call in self.calls if call.output is None) if self.made else ()
+        return tuple(call for call in self.calls if call.output is None)
 
 
 class Run(Struct, frozen=True):
-    """One execution of a plan over a thread: the fold of its events, `number` of which have been folded.
+    """One execution of a plan over a thread: the fold of its events up to `number`.
 
-    `ended_at` is the time of the final status, whichever it is.
+    `ended_at` is the time of the final status, whichever it is. `message` and `writing` are what a model call in
+    progress has brought so far; they are in the events, not in the stored row.
     """
 
     id: str
@@ -123,8 +145,9 @@ class Run(Struct, frozen=True):
     last_error: RunError | None = None
     limit_reached: TokenLimit | None = None
     usage: Usage = Usage()
-    message: OpenMessage | None = None
     calls: OpenCalls | None = None
+    message: OpenMessage | None = None
+    writing: WrittenCalls | None = None
 
     @property
     def done(self) -> bool:

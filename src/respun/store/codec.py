@@ -11,10 +11,15 @@ from respun.core.threads import Message, Thread
 
 _encoder: Final = msgspec.json.Encoder()
 
+
+def _never_stored(kind: type, value: object) -> object:
+    raise TypeError(f"{kind.__name__} is kept as events, not in a row's body.")
+
+
 to_assistant: Final = msgspec.json.Decoder(Assistant).decode
 to_thread: Final = msgspec.json.Decoder(Thread).decode
 to_message: Final = msgspec.json.Decoder(Message).decode
-to_run: Final = msgspec.json.Decoder(Run).decode
+to_run: Final = msgspec.json.Decoder(Run, dec_hook=_never_stored).decode
 to_plan: Final = msgspec.json.Decoder(Plan).decode
 to_step: Final = msgspec.json.Decoder(Step).decode
 to_events: Final = msgspec.json.Decoder(tuple[AnyEvent, ...]).decode

@@ -94,9 +94,7 @@ async def search(tx: Tx, project: str, query: str, request: PageRequest) -> Page
 
     async def fetch(ascending: bool, low: int, high: int, limit: int) -> list[Row]:
         statement = _sql.search_asc if ascending else _sql.search_desc
-        # Words hold letters and digits only, so that this text means the same in both query languages.
-        match = " & ".join(words) if tx.kind == "postgres" else " AND ".join(f'"{word}"' for word in words)
-        return await tx.all(statement, match=match, project=project, low=low, high=high, limit=limit)
+        return await tx.all(statement, match=" ".join(words), project=project, low=low, high=high, limit=limit)
 
     return await page(request, place, fetch, _message)
 

@@ -43,7 +43,9 @@ async def active(tx: Tx, thread: str) -> str | None:
     return row["id"] if row else None
 
 
-async def add(tx: Tx, project: str, run: Run, events: Sequence[AnyEvent], claim: Claim, *, waiting: bool = False) -> None:
+async def add(
+    tx: Tx, project: str, run: Run, events: Sequence[AnyEvent], claim: Claim, *, waiting: bool = False
+) -> None:
     """Store a run with its first events. The thread must be locked and without an active run, unless it waits."""
     await tx.run(
         _sql.insert,
@@ -205,7 +207,7 @@ async def active_ids(tx: Tx, thread: str) -> list[str]:
 
 
 def _body(run: Run) -> str:
-    return text_of(replace(run, plan=_ELSEWHERE))
+    return text_of(replace(run, plan=_ELSEWHERE, message=None, writing=None))
 
 
 def _run(row: Row) -> Run:

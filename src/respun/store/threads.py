@@ -1,7 +1,7 @@
 """Rows of threads, and of the labels by which lists of them are filtered."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -30,9 +30,7 @@ class ThreadFilter(Struct, frozen=True):
 
 
 async def add(tx: Tx, project: str, thread: Thread) -> None:
-    row = await tx.one(
-        _sql.insert, id=thread.id, project=project, created_at=thread.created_at, body=text_of(thread)
-    )
+    row = await tx.one(_sql.insert, id=thread.id, project=project, created_at=thread.created_at, body=text_of(thread))
     assert row is not None
     await _label(tx, project, row["seq"], thread.metadata)
 
@@ -78,7 +76,7 @@ async def listed(tx: Tx, project: str, request: PageRequest, chosen: ThreadFilte
         return await place_in(tx, project, ident, param, await tx.one(_sql.place, id=ident, project=project))
 
     async def fetch(ascending: bool, low: int, high: int, limit: int) -> list[Row]:
-        bounds = {
+        bounds: dict[str, Any] = {
             "project": project,
             "low": low,
             "high": high,
@@ -116,5 +114,3 @@ async def _label(tx: Tx, project: str, place: int, metadata: Metadata) -> None:
 
 def _label_of(key: str, value: str) -> str:
     return f"{key}\x1f{value}"
-
-

@@ -48,8 +48,8 @@ where run = :run and thread = :thread and position > :low and position < :high o
 insert into message_words (rowid, words) values (:seq, :words);
 
 -- name: index_words (postgres)
--- The configuration 'simple' takes them as they are.
-insert into message_words (seq, words) values (:seq, to_tsvector('simple', cast(:words as text)));
+-- They are lexemes as they are: PostgreSQL's own parser depends on the locale.
+insert into message_words (seq, words) values (:seq, array_to_tsvector(string_to_array(cast(:words as text), ' ')));
 
 -- name: forget_words (sqlite)
 -- An index without content is told again what it is to forget.
@@ -70,7 +70,7 @@ order by w.rowid desc limit :limit;
 -- The same.
 select m.seq, m.position, m.body from message_words w join messages m on m.seq = w.seq
 join threads t on t.id = m.thread
-where w.words @@ to_tsquery('simple', cast(:match as text)) and t.project = :project and m.seq > :low and m.seq < :high
+where w.words @@ cast('''' || replace(cast(:match as text), ' ', ''' & ''') || '''' as tsquery) and t.project = :project and m.seq > :low and m.seq < :high
 order by m.seq desc limit :limit;
 
 -- name: search_asc (sqlite)
@@ -84,7 +84,7 @@ order by w.rowid limit :limit;
 -- Oldest first.
 select m.seq, m.position, m.body from message_words w join messages m on m.seq = w.seq
 join threads t on t.id = m.thread
-where w.words @@ to_tsquery('simple', cast(:match as text)) and t.project = :project and m.seq > :low and m.seq < :high
+where w.words @@ cast('''' || replace(cast(:match as text), ' ', ''' & ''') || '''' as tsquery) and t.project = :project and m.seq > :low and m.seq < :high
 order by m.seq limit :limit;
 
 -- name: search_place

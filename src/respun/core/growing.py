@@ -1,0 +1,39 @@
+"""Text that grows by appending, cheap to extend and to keep at every stage.
+
+A stream of n pieces is n values; as plain strings they would hold n²/2 characters. These share one list, of which
+each value sees its own beginning.
+"""
+
+
+class Growing:
+    """Immutable: `grown + piece` is a new value. Two are equal when their texts are."""
+
+    __slots__ = ("_length", "_pieces")
+
+    def __init__(self, text: str = "") -> None:
+        self._pieces = [text] if text else []
+        self._length = len(self._pieces)
+
+    def __add__(self, piece: str) -> "Growing":
+        grown = Growing.__new__(Growing)
+        # Only the longest of the values that share a list may extend it; a second history starts a list of its own.
+        tip = 0 < self._length == len(self._pieces)
+        pieces = self._pieces if tip else self._pieces[: self._length]
+        pieces.append(piece)
+        grown._pieces, grown._length = pieces, len(pieces)
+        return grown
+
+    def __str__(self) -> str:
+        return "".join(self._pieces[: self._length])
+
+    def __bool__(self) -> bool:
+        return self._length > 0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Growing) and str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    def __repr__(self) -> str:
+        return f"Growing({str(self)!r})"
