@@ -7,6 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from respun.core.events import AnyEvent, RunCreated
+from respun.core.machine import replay
 from respun.core.pages import Page, PageRequest
 from respun.core.problems import no_such
 from respun.core.runs import Plan, Run, Step
@@ -33,6 +34,7 @@ class Job(Struct, frozen=True):
     run: Run
     project: str
     owner: str | None
+    lease_until: float
     waiting: bool
     cancel_requested: bool
 
@@ -77,7 +79,20 @@ async def load_job(tx: Tx, ident: str, *, lock: bool = False) -> Job | None:
     row = await tx.one(_sql.load_locked if lock else _sql.load, id=ident)
     if row is None:
         return None
-    return Job(_run(row), row["project"], row["owner"], bool(row["waiting"]), bool(row["cancel_requested"]))
+    return Job(
+        _run(row),
+        row["project"],
+        row["owner"],
+        row["lease_until"],
+        bool(row["waiting"]),
+        bool(row["cancel_requested"]),
+    )
+
+
+async def refold(tx: Tx, run: Run) -> Run:
+    """The run with what its row does not keep: the message and calls that were being written."""
+    folded = replay(event for stored in await events(tx, run) for event in stored.events)
+    return replace(run, message=folded.message, writing=folded.writing)
 
 
 async def advance(tx: Tx, run: Run, expected: int, events: Sequence[AnyEvent], claim: Claim) -> bool:

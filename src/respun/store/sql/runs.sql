@@ -14,11 +14,11 @@ select plan, body from runs where id = :id and thread = :thread and project = :p
 
 -- name: load
 -- For the engine, which knows no projects.
-select project, plan, body, owner, waiting, cancel_requested from runs where id = :id;
+select project, plan, body, owner, lease_until, waiting, cancel_requested from runs where id = :id;
 
 -- name: load_locked
 -- The same, for a decision in this transaction.
-select project, plan, body, owner, waiting, cancel_requested from runs where id = :id {for_update};
+select project, plan, body, owner, lease_until, waiting, cancel_requested from runs where id = :id {for_update};
 
 -- name: place
 -- Where a cursor stands.
@@ -103,8 +103,11 @@ select id from runs where status in ('queued', 'in_progress', 'requires_action',
   and expires_at <= :now and lease_until < :now order by expires_at limit :limit;
 
 -- name: next_in_line
--- The oldest run that waits for this thread.
-select id from runs where thread = :thread and waiting = 1 and status = 'queued' order by seq limit 1;
+-- The oldest run that waits for this thread, once nobody else has it.
+select id from runs w where w.thread = :thread and w.waiting = 1 and w.status = 'queued'
+  and not exists (select 1 from runs a where a.thread = w.thread and a.waiting = 0
+                  and a.status in ('queued', 'in_progress', 'requires_action', 'cancelling'))
+order by w.seq limit 1;
 
 -- name: let_in
 -- Its turn has come; any worker may take it.

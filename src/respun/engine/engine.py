@@ -1,0 +1,381 @@
+"""The engine: which runs this process drives, and what reaches them from outside.
+
+A run is driven by the worker whose lease it holds. A worker takes what nobody drives or whose worker went silent, so
+recovery is not a case of its own. Runs that wait for their caller belong to no one and cost nothing.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from respun.core.events import AnyEvent, RunCreated, RunExpired
+from respun.core.machine import Cancel, Deadline, Input, Resume, Start, begin, decide, evolve, pending
+from respun.core.problems import no_such
+from respun.core.runs import Run
+from respun.core.threads import Message
+from respun.engine.bus import Bus, Happening
+from respun.engine.clock import Clock
+from respun.engine.driver import Driver, Lost, Shop
+from respun.engine.journal import Entry, Journal, Written, write
+from respun.engine.turns import Turns
+from respun.store import runs, threads
+from respun.store.backend import Backend, StoreError, Tx
+from respun.store.runs import Claim
+
+log = logging.getLogger(__name__)
+
+# Numbers that a run skips when another worker takes it over: more than can be shown between two flushes.
+_SKIPPED: Final = 1 << 16
+_CLAIMED_AT_ONCE: Final = 100
+_FAR: Final = 1 << 62
+
+
+class EngineSettings(Struct, frozen=True):
+    """Times in seconds."""
+
+    lease: float = 10.0
+    heartbeat: float = 3.0
+    sweep: float = 1.0
+    most_runs: int = 1000
+    flush: float = 0.05
+
+
+class Engine:
+    """Drives runs in this process. `me` names it among the workers of a store."""
+
+    def __init__(self, backend: Backend, turns: Turns, clock: Clock, settings: EngineSettings | None = None) -> None:
+        self.bus = Bus()
+        self.clock = clock
+        self.me = clock.uuid().hex
+        self._backend = backend
+        self._turns = turns
+        self._settings = settings or EngineSettings()
+        journal = Journal(backend, self._settings.flush)
+        self._shop = Shop(backend, journal, turns, clock)
+        self._drivers: dict[str, Driver] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._look = asyncio.Event()
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Take up what the last process left, and begin to look after leases and deadlines."""
+        if self._backend.kind == "sqlite":
+            await self._backend.write(runs.disown_all)
+        self._look.set()
+        for chore in (self._claim_loop, self._beat_loop, self._sweep_loop, self._purge_loop):
+            self._tasks.append(asyncio.create_task(chore()))
+
+    async def stop(self, drain: float = 0.0) -> None:
+        """Wait up to `drain` seconds for the runs, then leave the rest as they are stored for the next worker."""
+        self._stopping = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._drivers:
+            await asyncio.wait([asyncio.create_task(one.ended()) for one in self._drivers.values()], timeout=drain)
+        await asyncio.gather(*(driver.stop() for driver in list(self._drivers.values())))
+
+    # A run is made
+
+    async def create(
+        self,
+        project: str,
+        created: RunCreated,
+        drafts: tuple[Message, ...],
+        prepare: Callable[[Tx], Awaitable[bool]],
+    ) -> Run:
+        """Store a run and begin it; the run as it was created.
+
+        `prepare` runs in the same transaction before the run is stored: it locks the thread, refuses, stores the
+        `drafts`, and says whether the run must wait for its turn. The model call starts while the commit is awaited.
+        """
+        first = begin(created)
+        if self._stopping or len(self._drivers) >= self._settings.most_runs:
+            await self._backend.write(lambda tx: self._add(tx, project, (Happening(None, created, first),), prepare))
+            self._look.set()
+            return first
+        happenings = (Happening(None, created, first), *self._decided(first, (Start(),)))
+        driver = self._drive(project, happenings[-1].after, base=0)
+        try:
+            async with driver.lock:
+                self._turns.prime(first.id, drafts)
+                driver.start()
+                waits = await self._backend.write(lambda tx: self._add(tx, project, happenings, prepare, first))
+                if waits:
+                    driver.abandon()
+                else:
+                    driver.show(happenings)
+        except BaseException:
+            driver.abandon()
+            raise
+        finally:
+            if driver.gone:
+                self._turns.forget(first.id)
+        return first
+
+    async def _add(
+        self,
+        tx: Tx,
+        project: str,
+        happenings: Sequence[Happening],
+        prepare: Callable[[Tx], Awaitable[bool]],
+        first: Run | None = None,
+    ) -> bool:
+        """Store a new run: begun (`first` is how it was created) or, if it must wait or nobody has time, as created."""
+        waits = await prepare(tx)
+        kept = happenings[:1] if waits else happenings
+        claim = self._claim() if first and not waits else Claim()
+        await runs.add(tx, project, kept[-1].after, _events(kept), claim, waiting=waits)
+        return waits
+
+    # News from outside
+
+    async def give(
+        self, project: str, thread: str, ident: str, given: Input, check: Callable[[Run], None]
+    ) -> list[Happening]:
+        """Give a run an input from its caller; what followed is stored. `check` may refuse, on the run as it is then.
+
+        Raises Problem.
+        """
+        while True:
+            driver = self._drivers.get(ident)
+            try:
+                if driver and driver.project == project and driver.run.thread == thread:
+                    return await driver.give_from_outside(given, check)
+                happenings = await self._give_idle(project, thread, ident, given, check)
+            except Lost:
+                continue
+            if happenings is not None:
+                return happenings
+            await asyncio.sleep(0.05)
+
+    async def _give_idle(
+        self, project: str, thread: str, ident: str, given: Input, check: Callable[[Run], None]
+    ) -> list[Happening] | None:
+        """The same for a run that is not driven here; None while another worker must be waited for."""
+        now = self.clock.now
+
+        async def unit(tx: Tx) -> tuple[list[Happening], Written, bool]:
+            job = await runs.load_job(tx, ident, lock=True)
+            if job is None or job.project != project or job.run.thread != thread:
+                raise no_such("run", ident)
+            check(job.run)
+            if job.owner and pending(job.run) and job.lease_until >= now:
+                await runs.request_cancel(tx, ident)
+                return [], Written(False), True
+            inputs = (Deadline(),) if job.run.expires_at <= now else (given, Start())
+            happenings = self._decided(job.run, inputs)
+            return happenings, await self._write(tx, project, happenings, self._claim()), False
+
+        happenings, written, elsewhere = await self._backend.write(unit)
+        if elsewhere:
+            return None
+        if not written.kept:
+            raise Lost(ident)
+        self._follow_up(project, happenings, written)
+        if isinstance(happenings[-1].event, RunExpired):
+            check(happenings[-1].after)
+        return happenings
+
+    async def _write(self, tx: Tx, project: str, happenings: Sequence[Happening], claim: Claim) -> Written:
+        if not happenings:
+            return Written(True)
+        before = happenings[0].before
+        assert before is not None
+        return await write(tx, Entry(project, before, happenings[-1].after, _events(happenings), claim))
+
+    def _follow_up(self, project: str, happenings: list[Happening], written: Written) -> None:
+        if not happenings:
+            return
+        before, after = happenings[0].before, happenings[-1].after
+        assert before is not None
+        if pending(after):
+            driver = self._drive(project, after, base=before.number)
+            driver.show(happenings)
+            driver.start()
+        else:
+            self.bus.open(after.id, before.number).publish(happenings)
+            self.bus.close(after.id)
+        if written.let_in:
+            self._look.set()
+
+    # Who drives what
+
+    def _drive(self, project: str, run: Run, base: int) -> Driver:
+        live = self.bus.open(run.id, base)
+        driver = self._drivers[run.id] = Driver(self._shop, project, run, self._claim(), live, self._left)
+        return driver
+
+    def _left(self, driver: Driver, written: Written) -> None:
+        if self._drivers.get(driver.run.id) is driver:
+            del self._drivers[driver.run.id]
+            self.bus.close(driver.run.id)
+        if written.let_in or not driver.run.done:
+            self._look.set()
+
+    def _claim(self) -> Claim:
+        return Claim(self.me, self.clock.now + self._settings.lease)
+
+    def _decided(self, run: Run, inputs: Sequence[Input]) -> list[Happening]:
+        happenings = []
+        for given in inputs:
+            for event in decide(run, given, self.clock):
+                before, run = run, evolve(run, event)
+                happenings.append(Happening(before, event, run))
+        return happenings
+
+    # Chores
+
+    async def _claim_loop(self) -> None:
+        while True:
+            self._look.clear()
+            try:
+                await self._claim_some()
+            except StoreError as error:
+                log.warning("no runs claimed", extra={"error": str(error)})
+            try:
+                await asyncio.wait_for(self._look.wait(), self._settings.sweep)
+            except TimeoutError:
+                continue
+
+    async def _claim_some(self) -> None:
+        room = min(self._settings.most_runs - len(self._drivers), _CLAIMED_AT_ONCE)
+        if room <= 0:
+            return
+        claim = self._claim()
+        mine = await self._backend.write(lambda tx: runs.claim(tx, self.me, self.clock.now, claim.until, room))
+        for ident in mine:
+            if ident not in self._drivers:
+                await self._take_over(ident)
+        if len(mine) == room:
+            self._look.set()
+
+    async def _take_over(self, ident: str) -> None:
+        """Go on with a run from its last stored event."""
+
+        async def unit(tx: Tx) -> tuple[str, Run, list[Happening]] | None:
+            job = await runs.load_job(tx, ident, lock=True)
+            if job is None or job.owner != self.me or pending(job.run) is None:
+                return None
+            run = await runs.refold(tx, job.run)
+            begun = run.status != "queued"
+            happenings = self._decided(run, (Resume(_SKIPPED),) if begun else ())
+            await self._write(tx, job.project, happenings, self._claim())
+            return job.project, run, happenings
+
+        taken = await self._backend.write(unit)
+        if taken is None or ident in self._drivers:
+            return
+        project, run, happenings = taken
+        log.info("run taken over", extra={"run": ident, "status": run.status})
+        driver = self._drive(project, happenings[-1].after if happenings else run, base=run.number)
+        driver.show(happenings)
+        driver.start()
+
+    async def _beat_loop(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.heartbeat)
+            if not self._drivers:
+                continue
+            held = set(self._drivers)
+            until = self.clock.now + self._settings.lease
+            try:
+                beats = await self._backend.write(lambda tx, until=until: runs.beat(tx, self.me, until))  # type: ignore[misc]
+            except StoreError as error:
+                log.warning("heartbeat not stored", extra={"error": str(error)})
+                continue
+            for one in beats:
+                if one.cancel_requested and (driver := self._drivers.get(one.run)):
+                    await self._quietly(driver, Cancel())
+            for lost in held - {one.run for one in beats}:
+                if (driver := self._drivers.get(lost)) and not driver.lock.locked():
+                    driver.abandon()
+
+    async def _sweep_loop(self) -> None:
+        """End what is past its time."""
+        while True:
+            await asyncio.sleep(self._settings.sweep)
+            now = self.clock.now
+            for driver in [one for one in self._drivers.values() if one.run.expires_at <= now]:
+                await self._quietly(driver, Deadline())
+            try:
+                for ident in await self._backend.read(lambda tx, now=now: runs.expired(tx, now, _CLAIMED_AT_ONCE)):  # type: ignore[misc]
+                    await self._expire(ident)
+            except StoreError as error:
+                log.warning("no runs expired", extra={"error": str(error)})
+
+    async def _expire(self, ident: str) -> None:
+        async def unit(tx: Tx) -> tuple[str, list[Happening], Written] | None:
+            job = await runs.load_job(tx, ident, lock=True)
+            if job is None or job.run.done:
+                return None
+            run = await runs.refold(tx, job.run)
+            happenings = self._decided(run, (Deadline(),))
+            return job.project, happenings, await self._write(tx, job.project, happenings, Claim())
+
+        if ident in self._drivers or not (ended := await self._backend.write(unit)):
+            return
+        project, happenings, written = ended
+        if written.kept:
+            self._follow_up(project, happenings, written)
+
+    async def _quietly(self, driver: Driver, given: Input) -> None:
+        try:
+            await driver.give_from_outside(given)
+        except (Lost, StoreError) as error:
+            log.info("input not taken", extra={"run": driver.run.id, "error": str(error)})
+
+    async def _purge_loop(self) -> None:
+        """Remove what deleted threads left behind, a little at a time."""
+        while True:
+            try:
+                more = await self._backend.write(threads.purge_some)
+            except StoreError as error:
+                log.warning("nothing purged", extra={"error": str(error)})
+                more = False
+            await asyncio.sleep(0.01 if more else self._settings.sweep)
+
+    # Streams
+
+    async def follow(self, run: Run, after: int = 0) -> AsyncIterator[Sequence[Happening]]:
+        """The events of a run behind number `after`, as they come, until it is done or waits for its caller."""
+        while True:
+            live = self.bus.log(run.id, after)
+            if live is not None:
+                async for batch in live.read(after):
+                    after = batch[-1].number
+                    yield batch
+                    run = batch[-1].after
+            else:
+                batch = await self._backend.read(lambda tx: _stored(tx, run, after))  # noqa: B023
+                if batch:
+                    after = batch[-1].number
+                    yield batch
+                    run = batch[-1].after
+            if run.done or (run.status == "requires_action" and run.number <= after):
+                return
+            if self.bus.log(run.id, after) is None:
+                await asyncio.sleep(self._settings.sweep / 10)
+                job = await self._backend.read(lambda tx: runs.load_job(tx, run.id))  # noqa: B023
+                if job is None:
+                    return
+
+
+def _events(happenings: Sequence[Happening]) -> tuple[AnyEvent, ...]:
+    return tuple(one.event for one in happenings)
+
+
+async def _stored(tx: Tx, run: Run, after: int) -> list[Happening]:
+    """The stored events of a run behind number `after`, with the run as it was around each."""
+    happenings: list[Happening] = []
+    before: Run | None = None
+    for rows in await runs.events(tx, run):
+        for event in rows.events:
+            now = begin(event) if isinstance(event, RunCreated) else evolve(before, event)  # type: ignore[arg-type]
+            if now.number > after:
+                happenings.append(Happening(before, event, now))
+            before = now
+    return happenings

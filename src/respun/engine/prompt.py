@@ -1,0 +1,114 @@
+"""From records to what a model is sent: messages of the thread, turns of the run, tools and choices."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from respun.core import chat
+from respun.core.assistants import (
+    FunctionTool,
+    JsonObjectFormat,
+    JsonSchemaFormat,
+    ResponseFormat,
+)
+from respun.core.runs import NamedToolChoice, Run, Step
+from respun.core.threads import ImageLink, Message, Text
+
+
+def of_message(message: Message) -> chat.ChatMessage | None:
+    """None for what says nothing: an empty or unfinished message."""
+    if message.role == "assistant":
+        text = message.text
+        return chat.AssistantMessage(text) if text and message.status != "in_progress" else None
+    parts = [part for part in message.content if isinstance(part, ImageLink)]
+    if not parts:
+        return chat.UserMessage(message.text)
+    return chat.UserMessage(tuple(_part(part) for part in message.content if isinstance(part, Text | ImageLink)))
+
+
+def of_steps(steps: Iterable[Step], texts: dict[str, str]) -> list[chat.ChatMessage]:
+    """The turns of a run so far: what the model said (`texts` by message id), asked for and was told."""
+    turns: list[chat.ChatMessage] = []
+    said: dict[int, str] = {}
+    for step in steps:
+        if step.message is not None:
+            if text := texts.get(step.message):
+                said[step.turn] = text
+                turns.append(chat.AssistantMessage(text))
+        elif step.calls and step.status == "completed":
+            if step.turn in said:
+                turns.pop()
+            turns.append(_asked(step, said.get(step.turn)))
+            turns += [chat.ToolMessage(call.id, call.output or "") for call in step.calls]
+    return turns
+
+
+def request(run: Run, messages: Sequence[chat.ChatMessage]) -> chat.ModelRequest:
+    plan = run.plan
+    tools = tuple(_tool(tool) for tool in plan.tools if isinstance(tool, FunctionTool))
+    left = plan.max_completion_tokens
+    return chat.ModelRequest(
+        model=plan.model,
+        messages=tuple(messages),
+        tools=tools,
+        tool_choice=_choice(run) if tools else None,
+        parallel_tool_calls=plan.parallel_tool_calls if tools and not plan.parallel_tool_calls else None,
+        response_format=_format(plan.response_format),
+        temperature=plan.temperature,
+        top_p=plan.top_p,
+        reasoning_effort=plan.reasoning_effort,
+        max_completion_tokens=left - run.usage.completion if left else None,
+        prompt_cache_key=run.thread,
+    )
+
+
+def size(message: chat.ChatMessage) -> int:
+    """About how many tokens a message takes: a quarter of its characters, and four for its frame."""
+    match message:
+        case chat.UserMessage(content) if not isinstance(content, str):
+            return 4 + sum(len(part.text) // 4 if isinstance(part, chat.TextPart) else 800 for part in content)
+        case chat.AssistantMessage(content, calls):
+            asked = sum(len(call.function.arguments) for call in calls) if calls is not msgspec.UNSET else 0
+            return 4 + (len(content or "") + asked) // 4
+        case _:
+            return 4 + len(str(message.content)) // 4
+
+
+def _asked(step: Step, text: str | None) -> chat.AssistantMessage:
+    calls = tuple(chat.ChatToolCall(call.id, chat.CalledFunction(call.name, call.arguments)) for call in step.calls)
+    return chat.AssistantMessage(text, calls)
+
+
+def _part(part: Text | ImageLink) -> chat.TextPart | chat.ImagePart:
+    if isinstance(part, Text):
+        return chat.TextPart(part.value)
+    return chat.ImagePart(chat.ImageUrl(part.url, part.detail))
+
+
+def _tool(tool: FunctionTool) -> chat.ChatTool:
+    function = tool.function
+    return chat.ChatTool(
+        chat.ChatFunction(function.name, function.description, function.parameters, function.strict or None)
+    )
+
+
+def _choice(run: Run) -> chat.ToolChoice | None:
+    """A forced call is forced once: asked again every turn, it would never let the model answer."""
+    choice = run.plan.tool_choice
+    if choice == "none":
+        return "none"
+    if choice == "auto" or run.turn:
+        return None
+    if isinstance(choice, NamedToolChoice):
+        return chat.NamedTool(chat.NamedFunction(choice.function or choice.kind))
+    return choice
+
+
+def _format(wanted: ResponseFormat | None) -> dict[str, Any] | None:
+    match wanted:
+        case JsonObjectFormat() | JsonSchemaFormat():
+            built: dict[str, Any] = msgspec.to_builtins(wanted)
+            return built
+        case _:
+            return None

@@ -1,0 +1,89 @@
+"""Messages of a thread: add, list, get, change, delete."""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from respun.core.assistants import Metadata
+from respun.core.drafts import MessageDraft, ThreadDraft
+from respun.core.machine import Fresh
+from respun.core.pages import Page, PageRequest
+from respun.core.problems import Problem
+from respun.core.threads import ImageFile, Message, Thread
+from respun.store import messages, runs, threads
+from respun.store.backend import Backend, Tx
+
+
+class Messages:
+    def __init__(self, backend: Backend, fresh: Fresh) -> None:
+        self._backend = backend
+        self._fresh = fresh
+
+    async def add(self, project: str, thread: str, draft: MessageDraft) -> Message:
+        (message,) = new_messages(thread, (draft,), self._fresh)
+
+        async def unit(tx: Tx) -> Message:
+            (stored,) = await messages.append(tx, project, thread, (message,))
+            if run := await runs.active(tx, thread):
+                raise Problem(f"Can't add messages to {thread} while a run {run} is active.")
+            return stored
+
+        return await self._backend.write(unit)
+
+    async def list(self, project: str, thread: str, page: PageRequest, *, run: str | None = None) -> Page[Message]:
+        async def unit(tx: Tx) -> Page[Message]:
+            await threads.check(tx, project, thread)
+            return await messages.listed(tx, thread, page, run)
+
+        return await self._backend.read(unit)
+
+    async def get(self, project: str, thread: str, ident: str) -> Message:
+        async def unit(tx: Tx) -> Message:
+            await threads.check(tx, project, thread)
+            return await messages.get(tx, thread, ident)
+
+        return await self._backend.read(unit)
+
+    async def change(self, project: str, thread: str, ident: str, metadata: Metadata) -> Message:
+        async def unit(tx: Tx) -> Message:
+            await messages.lock(tx, project, thread)
+            return await messages.change(tx, thread, ident, lambda before: replace(before, metadata=metadata))
+
+        return await self._backend.write(unit)
+
+    async def delete(self, project: str, thread: str, ident: str) -> None:
+        async def unit(tx: Tx) -> None:
+            await messages.lock(tx, project, thread)
+            await messages.delete(tx, thread, ident)
+
+        await self._backend.write(unit, frees_space=True)
+
+
+def new_thread(draft: ThreadDraft, fresh: Fresh) -> Thread:
+    return Thread(fresh.id("thread"), fresh.now, draft.metadata, draft.tool_resources)
+
+
+def new_messages(thread: str, drafts: Sequence[MessageDraft], fresh: Fresh) -> tuple[Message, ...]:
+    """Messages that callers write: whole, with id and time. Refuses files, which are not served yet."""
+    for draft in drafts:
+        _check_files(draft)
+    return tuple(
+        Message(
+            id=fresh.id("message"),
+            thread=thread,
+            created_at=fresh.now,
+            role=draft.role,
+            content=draft.content,
+            ended_at=fresh.now,
+            attachments=draft.attachments,
+            metadata=draft.metadata,
+        )
+        for draft in drafts
+    )
+
+
+def _check_files(draft: MessageDraft) -> None:
+    named = [part.file for part in draft.content if isinstance(part, ImageFile)]
+    named += [one.file for one in draft.attachments if one.file]
+    if named:
+        raise Problem(f"No such File object: {named[0]}", kind="not_found", param="id")

@@ -1,0 +1,207 @@
+"""Runs: create, list, get, change, cancel, submit tool outputs, steps, follow."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from respun.core.assistants import Assistant, CodeInterpreterTool, FileSearchTool, Metadata
+from respun.core.drafts import RunDraft, ThreadDraft
+from respun.core.events import Output, RunCancelling, RunCreated, RunQueued
+from respun.core.machine import Cancel, Input, Outputs
+from respun.core.pages import Page, PageRequest
+from respun.core.problems import Problem
+from respun.core.refusals import refuse_cancel, refuse_change, refuse_outputs, refuse_second_run
+from respun.core.runs import Plan, Run, Step
+from respun.core.threads import Thread
+from respun.engine.bus import Happening
+from respun.engine.engine import Engine
+from respun.store import assistants, messages, runs, threads
+from respun.store.backend import Backend, Tx
+from respun.workspace.messages import new_messages, new_thread
+
+
+class RunRules(Struct, frozen=True):
+    """`expires_after` in seconds; `max_turns` model calls a run; `when_busy` where a run does not say."""
+
+    expires_after: float = 600.0
+    max_turns: int = 50
+    when_busy: Literal["reject", "enqueue", "interrupt"] = "reject"
+
+
+class Submitted(Struct, frozen=True):
+    """The run as outputs made it queued again; its stream goes on behind event number `after`."""
+
+    run: Run
+    after: int
+
+
+class Runs:
+    def __init__(self, backend: Backend, engine: Engine, rules: RunRules) -> None:
+        self._backend = backend
+        self._engine = engine
+        self._rules = rules
+
+    async def create(self, project: str, thread: str, draft: RunDraft) -> Run:
+        """The run as it was created. It is under way when this returns, or waits for its turn."""
+        assistant = await self._backend.read(lambda tx: _load(tx, project, thread, draft.assistant))
+        drafts = new_messages(thread, draft.additional_messages, self._engine.clock)
+        created = self._created(thread, assistant, draft, None)
+
+        async def prepare(tx: Tx) -> bool:
+            await messages.lock(tx, project, thread)
+            active = await runs.active(tx, thread)
+            if active and self._policy(draft) == "reject":
+                raise refuse_second_run(thread, active)
+            if drafts:
+                await messages.append(tx, project, thread, drafts)
+            return bool(active)
+
+        if self._policy(draft) != "enqueue":
+            await self._make_room(project, thread, draft)
+        return await self._engine.create(project, created, drafts, prepare)
+
+    async def create_with_thread(self, project: str, given: ThreadDraft, draft: RunDraft) -> Run:
+        assistant = await self._backend.read(lambda tx: assistants.get(tx, project, draft.assistant))
+        resources = draft.tool_resources or given.tool_resources
+        thread = replace(new_thread(given, self._engine.clock), tool_resources=resources)
+        drafts = new_messages(thread.id, (*given.messages, *draft.additional_messages), self._engine.clock)
+        created = self._created(thread.id, assistant, draft, thread)
+
+        async def prepare(tx: Tx) -> bool:
+            await threads.add(tx, project, thread)
+            if drafts:
+                await messages.append(tx, project, thread.id, drafts)
+            return False
+
+        return await self._engine.create(project, created, drafts, prepare)
+
+    async def list(self, project: str, thread: str, page: PageRequest) -> Page[Run]:
+        async def unit(tx: Tx) -> Page[Run]:
+            await threads.check(tx, project, thread)
+            return await runs.listed(tx, thread, page)
+
+        return await self._backend.read(unit)
+
+    async def get(self, project: str, thread: str, ident: str) -> Run:
+        return await self._backend.read(lambda tx: _found(tx, project, thread, ident))
+
+    async def change(self, project: str, thread: str, ident: str, metadata: Metadata) -> Run:
+        async def unit(tx: Tx) -> Run:
+            run = await _found(tx, project, thread, ident)
+            refuse_change(run)
+            changed = replace(run, metadata=metadata)
+            if not await runs.set_body(tx, changed):
+                refuse_change(replace(run, status="in_progress"))
+            return changed
+
+        return await self._backend.write(unit)
+
+    async def cancel(self, project: str, thread: str, ident: str) -> Run:
+        """The run as it begins to be cancelled."""
+        happenings = await self._give(project, thread, ident, Cancel(), refuse_cancel)
+        return next(one.after for one in happenings if isinstance(one.event, RunCancelling))
+
+    async def submit(self, project: str, thread: str, ident: str, outputs: tuple[Output, ...]) -> Submitted:
+        """Outputs of all calls that are owed, at once."""
+        happenings = await self._give(
+            project, thread, ident, Outputs(outputs), lambda run: refuse_outputs(run, outputs)
+        )
+        queued = next(one.after for one in happenings if isinstance(one.event, RunQueued))
+        return Submitted(queued, happenings[0].number - 1)
+
+    async def steps(self, project: str, thread: str, ident: str, page: PageRequest) -> Page[Step]:
+        async def unit(tx: Tx) -> Page[Step]:
+            await _found(tx, project, thread, ident)
+            return await runs.steps(tx, ident, page)
+
+        return await self._backend.read(unit)
+
+    async def step(self, project: str, thread: str, ident: str, step: str) -> Step:
+        async def unit(tx: Tx) -> Step:
+            await _found(tx, project, thread, ident)
+            return await runs.step(tx, ident, step)
+
+        return await self._backend.read(unit)
+
+    def follow(self, run: Run, after: int = 0) -> AsyncIterator[Sequence[Happening]]:
+        """Events behind number `after`, as they come, until the run is done or waits for its caller."""
+        return self._engine.follow(run, after)
+
+    async def _give(
+        self, project: str, thread: str, ident: str, given: Input, check: Callable[[Run], None]
+    ) -> Sequence[Happening]:
+        await self._backend.read(lambda tx: threads.check(tx, project, thread))
+        return await self._engine.give(project, thread, ident, given, check)
+
+    def _policy(self, draft: RunDraft) -> Literal["reject", "enqueue", "interrupt"]:
+        return draft.when_busy or self._rules.when_busy
+
+    async def _make_room(self, project: str, thread: str, draft: RunDraft) -> None:
+        """Refuse before the model is called for nothing, or cancel the run that is in the way."""
+        active = await self._backend.read(lambda tx: runs.active(tx, thread))
+        if not active:
+            return
+        if self._policy(draft) == "reject":
+            raise refuse_second_run(thread, active)
+        await self._engine.give(project, thread, active, Cancel(), lambda run: None)
+
+    def _created(self, thread: str, assistant: Assistant, draft: RunDraft, new: Thread | None) -> RunCreated:
+        clock = self._engine.clock
+        now = clock.now
+        return RunCreated(
+            at=now,
+            run=clock.id("run"),
+            thread=thread,
+            assistant=assistant.id,
+            expires_at=int(now) + self._rules.expires_after,
+            plan=plan_of(assistant, draft, self._rules.max_turns),
+            metadata=draft.metadata,
+            new_thread=new,
+        )
+
+
+def plan_of(assistant: Assistant, draft: RunDraft, max_turns: int) -> Plan:
+    """The assistant's settings, each replaced by what the run was given (contract section 6, Inheritance)."""
+    tools = assistant.tools if draft.tools is None else draft.tools
+    for tool in tools:
+        if isinstance(tool, CodeInterpreterTool | FileSearchTool):
+            raise Problem(
+                "This server does not serve the tools code_interpreter and file_search yet. "
+                "Give the run function tools only.",
+                param="tools",
+                code="unsupported_tool",
+            )
+    instructions = assistant.instructions if draft.instructions is None else draft.instructions
+    if draft.additional_instructions:
+        instructions = (
+            f"{instructions}\n\n{draft.additional_instructions}" if instructions else draft.additional_instructions
+        )
+    response_format = assistant.response_format if draft.response_format is None else draft.response_format
+    return Plan(
+        model=draft.model or assistant.model,
+        instructions=instructions,
+        tools=tools,
+        tool_resources=assistant.tool_resources if draft.tool_resources is None else draft.tool_resources,
+        temperature=assistant.temperature if draft.temperature is None else draft.temperature,
+        top_p=assistant.top_p if draft.top_p is None else draft.top_p,
+        reasoning_effort=draft.reasoning_effort or assistant.reasoning_effort,
+        response_format=None if response_format == "auto" else response_format,
+        tool_choice=draft.tool_choice,
+        parallel_tool_calls=draft.parallel_tool_calls,
+        max_prompt_tokens=draft.max_prompt_tokens,
+        max_completion_tokens=draft.max_completion_tokens,
+        truncation=draft.truncation,
+        max_turns=max_turns,
+    )
+
+
+async def _load(tx: Tx, project: str, thread: str, assistant: str) -> Assistant:
+    await threads.check(tx, project, thread)
+    return await assistants.get(tx, project, assistant)
+
+
+async def _found(tx: Tx, project: str, thread: str, ident: str) -> Run:
+    await threads.check(tx, project, thread)
+    return await runs.get(tx, project, thread, ident)

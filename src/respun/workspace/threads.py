@@ -1,0 +1,78 @@
+"""Threads: create, list, search, get, change, delete."""
+
+from msgspec import UNSET, structs
+
+from respun.core.assistants import Metadata
+from respun.core.drafts import ThreadChanges, ThreadDraft
+from respun.core.machine import Cancel
+from respun.core.pages import Page, PageRequest
+from respun.core.problems import Problem
+from respun.core.runs import Run
+from respun.core.threads import Message, Thread
+from respun.engine.engine import Engine
+from respun.store import messages, runs, threads
+from respun.store.backend import Backend, Tx
+from respun.workspace.messages import new_messages, new_thread
+
+
+class Threads:
+    def __init__(self, backend: Backend, engine: Engine) -> None:
+        self._backend = backend
+        self._engine = engine
+
+    async def create(self, project: str, draft: ThreadDraft) -> Thread:
+        thread = new_thread(draft, self._engine.clock)
+        drafts = new_messages(thread.id, draft.messages, self._engine.clock)
+
+        async def unit(tx: Tx) -> None:
+            await threads.add(tx, project, thread)
+            if drafts:
+                await messages.append(tx, project, thread.id, drafts)
+
+        await self._backend.write(unit)
+        return thread
+
+    async def list(
+        self,
+        project: str,
+        page: PageRequest,
+        *,
+        metadata: Metadata | None = None,
+        created_from: float | None = None,
+        created_to: float | None = None,
+        assistant: str | None = None,
+    ) -> Page[Thread]:
+        """Threads with all of this metadata, created in [from, to), that the assistant has run on."""
+        chosen = threads.ThreadFilter(metadata or {}, created_from, created_to, assistant)
+        return await self._backend.read(lambda tx: threads.listed(tx, project, page, chosen))
+
+    async def search(self, project: str, query: str, page: PageRequest) -> Page[Message]:
+        """Messages of all threads that hold every word of the query, newest first unless asked otherwise."""
+        return await self._backend.scan(lambda tx: messages.search(tx, project, query, page))
+
+    async def get(self, project: str, ident: str) -> Thread:
+        return await self._backend.read(lambda tx: threads.get(tx, project, ident))
+
+    async def change(self, project: str, ident: str, changes: ThreadChanges) -> Thread:
+        given = {name: value for name, value in structs.asdict(changes).items() if value is not UNSET}
+        return await self._backend.write(
+            lambda tx: threads.change(tx, project, ident, lambda before: structs.replace(before, **given))
+        )
+
+    async def delete(self, project: str, ident: str) -> None:
+        """Runs of the thread that are not done are cancelled first."""
+
+        async def open_runs(tx: Tx) -> list[str]:
+            await threads.check(tx, project, ident)
+            return await runs.active_ids(tx, ident)
+
+        for run in await self._backend.read(open_runs):
+            try:
+                await self._engine.give(project, ident, run, Cancel(), _anything)
+            except Problem:
+                continue
+        await self._backend.write(lambda tx: threads.delete(tx, project, ident), frees_space=True)
+
+
+def _anything(run: Run) -> None:
+    """A run that is done already needs no cancelling."""

@@ -1,0 +1,40 @@
+"""What a dialect holds in its hand: the use cases of one server."""
+
+from collections.abc import Awaitable, Callable
+
+from msgspec import Struct
+
+from respun.engine.engine import Engine
+from respun.store.backend import Backend
+from respun.workspace.assistants import Assistants
+from respun.workspace.messages import Messages
+from respun.workspace.runs import RunRules, Runs
+from respun.workspace.threads import Threads
+
+
+class ModelCard(Struct, frozen=True):
+    """A model that can be asked for. `created` in Unix seconds."""
+
+    id: str
+    created: int
+    owned_by: str
+
+
+class Workspace:
+    """The use cases over one store and one engine."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        engine: Engine,
+        models: Callable[[], Awaitable[tuple[ModelCard, ...]]],
+        rules: RunRules | None = None,
+    ) -> None:
+        self.assistants = Assistants(backend, engine.clock)
+        self.threads = Threads(backend, engine)
+        self.messages = Messages(backend, engine.clock)
+        self.runs = Runs(backend, engine, rules or RunRules())
+        self._models = models
+
+    async def models(self, project: str) -> tuple[ModelCard, ...]:
+        return await self._models()
