@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from urllib.parse import quote
@@ -51,7 +52,9 @@ class PostgresDatabases:
         self._server.ensure_postgres_running()
 
     def command(self, sql: str) -> None:
-        asyncio.run(self._command(sql))
+        # In a thread of its own, so that a test whose loop runs may ask too.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(lambda: asyncio.run(self._command(sql))).result()
 
     async def _command(self, sql: str) -> None:
         db = await asyncpg.connect(self.url("postgres"))

@@ -45,6 +45,10 @@ order by place limit :limit;
 -- Both kinds of list.
 select place from notes where thread in {texts:threads} and place in {integers:places} order by place;
 
+-- name: everything
+-- What was stored at all.
+select thread, place from notes;
+
 -- name: count
 -- All of them.
 select count(*) as total, sum(place) as places from notes;
