@@ -97,7 +97,7 @@ class EmbeddedModel:
         connect: Connect,
         *,
         environ: Mapping[str, str],
-        context_window: int = 8192,
+        context_window: int = 4096,
         idle_seconds: float = 600.0,
         start_seconds: float = 60.0,
         inspect: Callable[[], Machine] = inspect_machine,
