@@ -12,6 +12,7 @@ from respun.core.chat import Finished, ModelError, ModelRequest, News, SystemMes
 from respun.core.usage import Usage
 
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+ADDRESS = "http://embedded/v1/chat/completions"
 MODELS_FOLDER = Path(os.environ.get("RESPUN_MODELS") or _CACHE / "respun" / "models")
 
 
@@ -21,18 +22,23 @@ class SocketClient:
     def __init__(self, socket: str, key: str) -> None:
         self.socket = socket
         self.key = key
+        self.silence = 60.0
+        """Seconds without a byte after which a call is given up."""
         self._session = aiohttp.ClientSession(connector=aiohttp.UnixConnector(socket, force_close=True))
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[Sequence[News]]:
         body = msgspec.to_builtins(request) | {"stream": True, "stream_options": {"include_usage": True}}
         headers = {"Authorization": f"Bearer {self.key}"}
+        limit = aiohttp.ClientTimeout(sock_read=self.silence)
         try:
-            async with self._session.post("http://embedded/v1/chat/completions", json=body, headers=headers) as answer:
+            async with self._session.post(ADDRESS, json=body, headers=headers, timeout=limit) as answer:
                 if answer.status != 200:
                     raise refusal(answer.status, await answer.json())
                 async for line in answer.content:
                     if line.startswith(b"data: {") and (batch := news_of(json.loads(line[6:]))):
                         yield batch
+        except TimeoutError as error:
+            raise ModelError("timeout", "The model is silent.") from error
         except aiohttp.ClientError as error:
             raise ModelError("broken", "The answer ended early.") from error
 

@@ -168,6 +168,20 @@ async def ask_and_kill(model: EmbeddedModel) -> None:
             os.kill(model.child_pid, signal.SIGKILL)
 
 
+async def test_a_child_that_hangs_is_replaced() -> None:
+    async with new_world() as world:
+        await world.answer("Say hello.", most=2)
+        hung = world.model.child_pid
+        assert hung
+        os.kill(hung, signal.SIGSTOP)
+        world.clients[0].silence = 0.2
+        with pytest.raises(ModelError) as caught:
+            await world.answer("Say hello.", most=2)
+        assert caught.value.kind == "timeout"
+        assert not is_running(hung)
+        assert text_of(await world.answer("Say hello.", most=2))
+
+
 async def test_a_reader_who_leaves_frees_the_model_for_the_next_call() -> None:
     async with new_world() as world:
         answer = world.model.stream(question("Write a long story.", most=2000))

@@ -115,7 +115,7 @@ class EmbeddedModel:
         self._child: Child | None = None
         self._crashes = _Crashes()
         self._idle_timer: asyncio.TimerHandle | None = None
-        self._ending: asyncio.Task[None] | None = None
+        self._endings: set[asyncio.Task[None]] = set()
         self._closed = False
 
     @property
@@ -132,6 +132,7 @@ class EmbeddedModel:
         try:
             async with self._turn:
                 child = await self._running_child()
+                child.tail.clear()
                 answer = child.client.stream(self._suited(request))
                 try:
                     async for batch in answer:
@@ -149,8 +150,7 @@ class EmbeddedModel:
         """End the child. Calls that are still running fail."""
         self._closed = True
         self._fall_asleep()
-        if self._ending:
-            await self._ending
+        await asyncio.gather(*self._endings)
 
     def _call_begins(self) -> None:
         self._in_flight += 1
@@ -171,7 +171,9 @@ class EmbeddedModel:
         self._cancel_idle_timer()
         child, self._child = self._child, None
         if child:
-            self._ending = asyncio.create_task(child.end())
+            ending = asyncio.create_task(child.end())
+            self._endings.add(ending)
+            ending.add_done_callback(self._endings.discard)
 
     def _suited(self, request: ModelRequest) -> ModelRequest:
         """The request with what this model needs and the caller left open."""
@@ -219,6 +221,9 @@ class EmbeddedModel:
     async def _explained(self, child: Child, error: ModelError) -> ModelError:
         """The error itself, or, if the process died of it, what is known of its death."""
         if error.kind in ("context_length", "rejected", "auth"):
+            return error
+        if error.kind == "timeout":
+            await self._bury(child)  # it hangs, or nobody waits for what it does
             return error
         try:
             await asyncio.wait_for(child.process.wait(), _DEATH_SECONDS)
