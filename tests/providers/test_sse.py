@@ -1,11 +1,15 @@
 """Events are the same however the network cuts them."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from respun.providers.sse import EventReader, EventTooLarge
 
-ODD = "\ufeff: hello\ndata: one\n\nevent: x\nid: 7\ndata:two\ndata:  three\n\ndata\n\n: only a comment\n\n\ndata: h\u00e9\u2028llo\n\n"
+ODD = "\ufeff: hello\ndata: one\n\nevent: x\nid: 7\ndata:two\ndata:  three\n\ndata\n\n"
+ODD += ": only a comment\n\n\ndata: h\u00e9\u2028llo\n\n"
 EXPECTED = [b"one", b"two\n three", b"", "h\u00e9\u2028llo".encode()]
 
 
@@ -32,7 +36,7 @@ def test_mixed_line_ends_in_any_pieces_read_like_the_whole(parts: list[str], dat
     stream = "".join(parts).encode()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
     edges = [0, *cuts, len(stream)]
-    pieces = [stream[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [stream[a:b] for a, b in pairwise(edges)]
     assert events_of(pieces) == events_of([stream])
 
 

@@ -13,7 +13,7 @@ import msgspec
 from respun.core.chat import ModelRequest, News
 from respun.providers.asking import Capabilities, body_of, learn
 from respun.providers.exchange import Exchange, Failed, list_models
-from respun.providers.faults import Failure, complaint_of
+from respun.providers.faults import Failure
 from respun.providers.upstream import Effects, Upstream
 
 if TYPE_CHECKING:
@@ -66,11 +66,10 @@ class ChatProvider:
                 return
             except Failed as failed:
                 failure = failed.failure
-                refusal = failed.refusal
             finally:
                 exchange.close()
             # Raised out here, so that no exception of the HTTP client, which may hold headers, is its context.
-            if refusal is not None and not begun and self._learns(request.model, exchange.body, refusal):
+            if not begun and self._learns(request.model, exchange.body, failure):
                 continue
             if begun or not failure.again or attempts >= self.upstream.retries:
                 raise failure.error
@@ -120,8 +119,10 @@ class ChatProvider:
             )
         return self._session
 
-    def _learns(self, model: str, sent: bytes, refusal: bytes) -> bool:
-        known = learn(self.capabilities(model), sent, complaint_of(refusal))
+    def _learns(self, model: str, sent: bytes, failure: Failure) -> bool:
+        if failure.complaint is None or failure.error.status not in (400, 422):
+            return False
+        known = learn(self.capabilities(model), sent, failure.complaint)
         if known is None:
             return False
         log.info("an upstream does not know a parameter: host=%s model=%s", self.upstream.host, model)

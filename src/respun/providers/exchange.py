@@ -25,12 +25,11 @@ _LAST_WORDS: Final = 2.0
 
 
 class Failed(Exception):
-    """An attempt failed; `refusal` is the body of a 400 or 422, from which a provider may learn."""
+    """An attempt failed."""
 
-    def __init__(self, failure: Failure, refusal: bytes | None = None) -> None:
+    def __init__(self, failure: Failure) -> None:
         super().__init__(failure.error.message)
         self.failure = failure
-        self.refusal = refusal
 
 
 class Exchange:
@@ -96,8 +95,7 @@ class Exchange:
 
     async def _refuse(self, response: "ClientResponse") -> None:
         body = await read_body(response.content, _MAX_REFUSAL)
-        failure = self._report.refused(response.status, response.headers, body, self._effects.now())
-        raise Failed(failure, body if response.status in (400, 422) else None)
+        raise Failed(self._report.refused(response.status, response.headers, body, self._effects.now()))
 
     async def _read_stream(self, content: "StreamReader") -> Sequence[News]:
         piece = await self._next_piece(content)

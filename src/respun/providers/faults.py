@@ -38,6 +38,8 @@ class Failure:
     error: ModelError
     again: bool = False
     wait: float | None = None
+    complaint: "Complaint | None" = None
+    """What a refusal said, cleaned of keys."""
 
 
 class Complaint(msgspec.Struct, frozen=True):
@@ -96,7 +98,8 @@ class Reporter:
         error = self.error(kind, self._what(status, complaint), _ADVICE.get(kind, ""), status)
         error.retry_after = wait
         again = kind in ("rate_limited", "server") and headers.get("x-should-retry") != "false"
-        return Failure(error, again, wait)
+        said = msgspec.structs.replace(complaint, message=self.clean(complaint.message))
+        return Failure(error, again, wait, said)
 
     def told_in_stream(self, body: bytes) -> Failure:
         """An error object in the middle of an answer that began with status 200."""
@@ -105,17 +108,17 @@ class Reporter:
         if not status:
             status = 429 if "rate_limit" in (complaint.code + complaint.type) else 500
         kind = kind_of(status, complaint)
-        said = f"stopped its answer with an error: {self.clean(complaint.message) or 'no message'}"
+        said = f"stopped its answer with an error: {self.clean(complaint.message).rstrip('. ') or 'no message'}."
         return Failure(self.error(kind, said, _ADVICE.get(kind, "")), again=kind in ("rate_limited", "server"))
 
     def _what(self, status: int, complaint: Complaint) -> str:
         if 300 <= status < 400:
             return f"answered with a redirect ({status}), which is not followed."
-        said = self.clean(complaint.message)
+        said = self.clean(complaint.message).rstrip(". ")
         sizes = ""
         if complaint.prompt_tokens is not None and complaint.context is not None:
             sizes = f" (the prompt has {complaint.prompt_tokens} tokens, the model reads {complaint.context})"
-        return f"answered {status}{': ' + said if said else ' without a message.'}{sizes}"
+        return f"answered {status}{': ' + said if said else ' without a message'}{sizes}."
 
 
 _ADVICE: Final[Mapping[ModelErrorKind, str]] = {

@@ -28,15 +28,15 @@ class Timeouts:
     """For the list of models."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Upstream:
-    """An OpenAI-compatible endpoint. Its key and headers never show in a repr."""
+    """An OpenAI-compatible endpoint. Its key, headers and a password in its address never show in a repr."""
 
     base_url: str
-    api_key: str | None = field(default=None, repr=False)
+    api_key: str | None = None
     model: str | None = None
     """The upstream's name of the model; None passes on the name that was asked for."""
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
     streaming: bool = True
     """False: the upstream is asked for one JSON answer, which comes as one batch."""
     timeouts: Timeouts = Timeouts()
@@ -52,6 +52,9 @@ class Upstream:
         parts = urlsplit(self.base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("base_url must look like http://127.0.0.1:11434/v1 or https://api.example.com/v1.")
+
+    def __repr__(self) -> str:
+        return f"Upstream(host={self.host!r}, model={self.model!r}, streaming={self.streaming})"
 
     @property
     def host(self) -> str:
