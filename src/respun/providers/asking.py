@@ -1,0 +1,122 @@
+"""Write a model call in the words that an upstream understands, and learn those words from its refusals.
+
+Pure: a request and what is known of the upstream in, the JSON body out.
+"""
+
+import re
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from respun.core.chat import ChatMessage, ChatTool, ModelRequest, SystemMessage, ToolChoice
+from respun.providers.faults import Complaint
+
+
+class Capabilities(Struct, frozen=True):
+    """What an upstream's Chat Completions know beyond model and messages."""
+
+    max_completion_tokens: bool = False
+    """False: the limit is sent as `max_tokens`, the older name that most servers know."""
+    stream_options: bool = True
+    parallel_tool_calls: bool = True
+    reasoning_effort: bool = True
+    prompt_cache_key: bool = False
+    tools: bool = True
+    json_schema: bool = True
+    """False: a wished JSON schema is put in words, and only `json_object` is asked for."""
+
+
+def expected_of(base_url: str) -> Capabilities:
+    """What to assume before the upstream was ever asked."""
+    host = urlsplit(base_url).hostname or ""
+    openai = host == "openai.com" or host.endswith((".openai.com", ".openai.azure.com"))
+    return Capabilities(max_completion_tokens=openai, prompt_cache_key=openai)
+
+
+class _Body(Struct, omit_defaults=True):
+    model: str
+    messages: tuple[ChatMessage, ...]
+    stream: bool = False
+    stream_options: dict[str, bool] | None = None
+    tools: tuple[ChatTool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: dict[str, Any] | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    reasoning_effort: str | None = None
+    max_completion_tokens: int | None = None
+    max_tokens: int | None = None
+    prompt_cache_key: str | None = None
+
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def body_of(request: ModelRequest, known: Capabilities, *, stream: bool) -> bytes:
+    body = _Body(request.model, request.messages, stream)
+    body.temperature, body.top_p = request.temperature, request.top_p
+    if stream and known.stream_options:
+        body.stream_options = {"include_usage": True}
+    if request.tools:
+        body.tools, body.tool_choice = request.tools, request.tool_choice
+        body.parallel_tool_calls = request.parallel_tool_calls if known.parallel_tool_calls else None
+    if known.max_completion_tokens:
+        body.max_completion_tokens = request.max_completion_tokens
+    else:
+        body.max_tokens = request.max_completion_tokens
+    if known.reasoning_effort:
+        body.reasoning_effort = request.reasoning_effort
+    if known.prompt_cache_key:
+        body.prompt_cache_key = request.prompt_cache_key
+    _set_format(body, request.response_format, known)
+    return _encode(body)
+
+
+def _set_format(body: _Body, wished: dict[str, Any] | None, known: Capabilities) -> None:
+    if wished is None or wished.get("type") != "json_schema" or known.json_schema:
+        body.response_format = wished
+        return
+    schema = wished.get("json_schema", {}).get("schema", {})
+    words = "Answer with one JSON object and nothing else. It must fit this JSON schema:\n"
+    body.messages = (SystemMessage(words + _encode(schema).decode()), *body.messages)
+    body.response_format = {"type": "json_object"}
+
+
+_UNKNOWN: Final = re.compile(
+    r"unknown|unrecogni[sz]ed|unsupported|not supported|not support|not permitted|not allowed|unexpected|no such"
+    r"|extra (?:inputs|fields)|additional propert|invalid argument|instead|not available|unavailable",
+    re.IGNORECASE,
+)
+# A refused value of a known parameter is the caller's affair: it is reported, not dropped.
+_VALUE: Final = re.compile(r"supported values|must be one of|invalid value", re.IGNORECASE)
+
+
+def learn(known: Capabilities, sent: bytes, complaint: Complaint) -> Capabilities | None:
+    """What is known of an upstream after it refused `sent`; None if it found fault with something else."""
+    text = f"{complaint.param} {complaint.message}"
+    if complaint.code == "unsupported_value" or _VALUE.search(text) or not _unknown(complaint):
+        return None
+    for name in ("stream_options", "parallel_tool_calls", "prompt_cache_key", "reasoning_effort"):
+        if _names(text, name) and getattr(known, name) and f'"{name}":'.encode() in sent:
+            return msgspec.structs.replace(known, **{name: False})
+    if known.json_schema and b'"type":"json_schema"' in sent and _names(text, "json_schema|response_format"):
+        return msgspec.structs.replace(known, json_schema=False)
+    return _renamed_limit(known, sent, text)
+
+
+def _unknown(complaint: Complaint) -> bool:
+    return complaint.code in ("unsupported_parameter", "unknown_parameter") or bool(_UNKNOWN.search(complaint.message))
+
+
+def _renamed_limit(known: Capabilities, sent: bytes, text: str) -> Capabilities | None:
+    name = "max_completion_tokens" if known.max_completion_tokens else "max_tokens"
+    if _names(text, name) and f'"{name}":'.encode() in sent:
+        return msgspec.structs.replace(known, max_completion_tokens=not known.max_completion_tokens)
+    return None
+
+
+def _names(text: str, name: str) -> bool:
+    return re.search(rf"(?<![A-Za-z0-9_])(?:{name})(?![A-Za-z0-9_])", text) is not None
