@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from respun.core import events as e
 from respun.core.projection import records
-from respun.core.runs import OpenCalls, Run, Step, ToolCall
-from respun.core.threads import Annotation, FileCitation, Message, Text, Thread
+from respun.core.runs import Run, Step, ToolCall
+from respun.core.threads import Annotation, FileCitation, Message, Text
 from respun.dialects.frames import frame
 from respun.dialects.openai import shapes
 from respun.dialects.openai.objects import Json
@@ -32,25 +32,18 @@ _ARGUMENTS: Final = (
 )
 
 
-def render(
-    number: int,
-    before: Run | None,
-    event: e.AnyEvent,
-    after: Run,
-    *,
-    thread: Thread | None = None,
-    content: bool = False,
-) -> bytes:
+def render(before: Run | None, event: e.AnyEvent, after: Run, *, content: bool = False) -> bytes:
     """The frames of one event, joined; empty when clients see nothing of it.
 
-    `thread` is the thread of the run, for the event that made it too. `content`: with the text of search results.
+    `content`: with the text of search results. The frame `done` is not among them: a stream ends with it, not a run.
     """
+    number = after.number
     if isinstance(event, e.TextAdded):
         return _text(number, before, event)
     if isinstance(event, e.ArgumentsAdded):
         return _arguments(number, before, event)
     if isinstance(event, e.RunCreated):
-        pairs = _created(event, after, thread)
+        pairs = _created(event, after)
     else:
         assert before is not None, "only the first event has nothing before it"
         pairs = _FRAMES[type(event)](before, event, after, content)
@@ -70,17 +63,16 @@ def _text(number: int, before: Run | None, event: e.TextAdded) -> bytes:
 
 def _arguments(number: int, before: Run | None, event: e.ArgumentsAdded) -> bytes:
     assert before is not None
-    calls = before.calls
-    assert calls is not None
-    if calls.calls[event.index].hosted:
+    written = before.writing
+    assert written is not None
+    if written.calls[event.index].hosted:
         return b""
-    return _ARGUMENTS % (number, encode(calls.step), event.index, encode(event.text))
+    return _ARGUMENTS % (number, encode(written.step), event.index, encode(event.text))
 
 
-def _created(event: e.RunCreated, after: Run, thread: Thread | None) -> Iterator[Frame]:
-    if event.with_thread:
-        made = thread or Thread(id=event.thread, created_at=event.at)
-        yield b"thread.created", encode(shapes.thread(made))
+def _created(event: e.RunCreated, after: Run) -> Iterator[Frame]:
+    if event.new_thread:
+        yield b"thread.created", encode(shapes.thread(event.new_thread))
     data = _run(after)
     yield b"thread.run.created", data
     yield b"thread.run.queued", data
@@ -132,7 +124,7 @@ def _calls_started(before: Run, event: e.CallsStarted, after: Run, content: bool
 
 
 def _call_added(before: Run, event: e.CallAdded, after: Run, content: bool) -> Iterator[Frame]:
-    assert before.calls is not None
+    assert before.writing is not None
     shown: Json
     match event.kind:
         case "function":
@@ -141,17 +133,17 @@ def _call_added(before: Run, event: e.CallAdded, after: Run, content: bool) -> I
             shown = {"input": "", "outputs": []}
         case "file_search":
             shown = {"ranking_options": shapes.search_ranking(None), "results": []}
-    call = {"index": len(before.calls.calls), "id": event.call, "type": event.kind, event.kind: shown}
-    yield _step_delta(before.calls, call)
+    call = {"index": len(before.writing.calls), "id": event.call, "type": event.kind, event.kind: shown}
+    yield _step_delta(before.writing.step, call)
 
 
 def _calls_made(before: Run, event: e.CallsMade, after: Run, content: bool) -> Iterator[Frame]:
     """The code to be run, which arrives inside JSON and so is shown when that is whole."""
-    assert before.calls is not None
-    for index, call in enumerate(before.calls.calls):
+    assert after.calls is not None
+    for index, call in enumerate(after.calls.calls):
         if call.kind == "code_interpreter":
             cell = {"input": shapes.code_input(call.arguments)}
-            yield _step_delta(before.calls, {"index": index, "type": call.kind, call.kind: cell})
+            yield _step_delta(after.calls.step, {"index": index, "type": call.kind, call.kind: cell})
 
 
 def _outputs_given(before: Run, event: e.OutputsGiven, after: Run, content: bool) -> Iterator[Frame]:
@@ -159,14 +151,14 @@ def _outputs_given(before: Run, event: e.OutputsGiven, after: Run, content: bool
     given = {output.call: output for output in event.outputs}
     for index, call in enumerate(before.calls.calls):
         if call.id in given and call.kind == "code_interpreter":
-            yield from _cell_outputs(before.calls, index, call, given[call.id].details or {})
+            yield from _cell_outputs(before.calls.step, index, call, given[call.id].details or {})
     yield from _ended(before, event, content)
 
 
-def _cell_outputs(calls: OpenCalls, index: int, call: ToolCall, details: Json) -> Iterator[Frame]:
+def _cell_outputs(step: str, index: int, call: ToolCall, details: Json) -> Iterator[Frame]:
     outputs = [{"index": place, **output} for place, output in enumerate(details.get("outputs") or ())]
     if outputs:
-        yield _step_delta(calls, {"index": index, "type": call.kind, call.kind: {"outputs": outputs}})
+        yield _step_delta(step, {"index": index, "type": call.kind, call.kind: {"outputs": outputs}})
 
 
 def _resumed(before: Run, event: e.RunResumed, after: Run, content: bool) -> Iterator[Frame]:
@@ -199,9 +191,9 @@ def _message_delta(ident: str, part: Json) -> Frame:
     return b"thread.message.delta", encode(delta)
 
 
-def _step_delta(calls: OpenCalls, call: Json) -> Frame:
+def _step_delta(step: str, call: Json) -> Frame:
     details = {"type": "tool_calls", "tool_calls": [call]}
-    delta = {"id": calls.step, "object": "thread.run.step.delta", "delta": {"step_details": details}}
+    delta = {"id": step, "object": "thread.run.step.delta", "delta": {"step_details": details}}
     return b"thread.run.step.delta", encode(delta)
 
 

@@ -30,15 +30,16 @@ from respun.core.assistants import (
 from respun.core.drafts import AssistantChanges, AssistantDraft, MessageDraft, RunDraft, ThreadChanges, ThreadDraft
 from respun.core.events import Output
 from respun.core.ids import prefix_of
-from respun.core.problems import Problem
+from respun.core.problems import Problem, no_such
 from respun.core.runs import NamedToolChoice, Truncation
 from respun.core.threads import Attachment, ImageFile, ImageLink, Part, Text
 from respun.dialects.openai import bodies
-from respun.dialects.openai.validate import Object, wrong_id, wrong_type
+from respun.dialects.openai.validate import Object, shown, wrong_id, wrong_type
 
 Json = dict[str, Any]
 
 _DEEPEST: Final = 100
+_LONGEST_ID: Final = 128
 _decode: Final = msgspec.json.Decoder().decode
 
 
@@ -155,6 +156,9 @@ def check_id(param: str, kind: Literal["assistant", "thread", "message", "run", 
     prefix = prefix_of(kind)
     if not value.startswith(prefix):
         raise wrong_id(param, prefix.rstrip("_"), value)
+    # No id of ours has spaces or control characters, and databases refuse some of these.
+    if len(value) > _LONGEST_ID or not value.isascii() or not value.isprintable():
+        raise no_such("run step" if kind == "step" else kind, ascii(shown(value))[1:-1])
     return value
 
 
