@@ -1,0 +1,153 @@
+"""The objects of the wire, field by field in the order of the recordings (contract 3.1, additions of 3.3)."""
+
+from typing import Any, Literal
+
+from msgspec import UNSET, Struct, UnsetType
+
+from respun.core.assistants import Metadata
+from respun.core.runs import ErrorCode, RunStatus, StepStatus
+
+Json = dict[str, Any]
+
+
+class AssistantObject(Struct):
+    id: str
+    object: Literal["assistant"]
+    created_at: int
+    name: str | None
+    description: str | None
+    model: str
+    instructions: str | None
+    tools: list[Json]
+    top_p: float
+    temperature: float
+    reasoning_effort: str | None
+    tool_resources: Json
+    metadata: Metadata
+    response_format: str | Json
+
+
+class ThreadObject(Struct):
+    id: str
+    object: Literal["thread"]
+    created_at: int
+    metadata: Metadata
+    tool_resources: Json
+
+
+class MessageObject(Struct):
+    id: str
+    object: Literal["thread.message"]
+    created_at: int
+    assistant_id: str | None
+    thread_id: str
+    run_id: str | None
+    status: Literal["in_progress", "completed", "incomplete"]
+    incomplete_details: Json | None
+    incomplete_at: int | None
+    completed_at: int | None
+    role: Literal["user", "assistant"]
+    content: list[Json]
+    attachments: list[Json]
+    metadata: Metadata
+
+
+class PromptTokenDetails(Struct):
+    cached_tokens: int
+
+
+class CompletionTokensDetails(Struct):
+    reasoning_tokens: int
+
+
+class UsageObject(Struct):
+    """`prompt_token_details` without an s and the other with one, as they were."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_token_details: PromptTokenDetails
+    completion_tokens_details: CompletionTokensDetails
+
+
+class LastError(Struct):
+    code: ErrorCode
+    message: str
+
+
+class RunObject(Struct):
+    id: str
+    object: Literal["thread.run"]
+    created_at: int
+    assistant_id: str
+    thread_id: str
+    status: RunStatus
+    started_at: int | None
+    expires_at: int | None
+    cancelled_at: int | None
+    failed_at: int | None
+    completed_at: int | None
+    required_action: Json | None
+    last_error: LastError | None
+    model: str
+    instructions: str | None
+    tools: list[Json]
+    tool_resources: Json
+    metadata: Metadata
+    temperature: float
+    top_p: float
+    reasoning_effort: str | None
+    max_completion_tokens: int | None
+    max_prompt_tokens: int | None
+    truncation_strategy: Json
+    incomplete_details: Json | None
+    usage: UsageObject | None
+    response_format: str | Json
+    tool_choice: str | Json
+    parallel_tool_calls: bool
+
+
+class StepObject(Struct):
+    id: str
+    object: Literal["thread.run.step"]
+    created_at: int
+    run_id: str
+    assistant_id: str
+    thread_id: str
+    type: Literal["message_creation", "tool_calls"]
+    status: StepStatus
+    cancelled_at: int | None
+    completed_at: int | None
+    expires_at: int | None
+    failed_at: int | None
+    last_error: LastError | None
+    step_details: Json
+    usage: UsageObject | None
+    expired_at: int | None
+    metadata: Metadata
+
+
+class ModelObject(Struct):
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+
+
+WireObject = AssistantObject | ThreadObject | MessageObject | RunObject | StepObject | ModelObject
+
+
+class DeletedObject(Struct):
+    id: str
+    object: Literal["assistant.deleted", "thread.deleted", "thread.message.deleted"]
+    deleted: Literal[True] = True
+
+
+class ListObject(Struct):
+    """The list of models has neither cursors nor `has_more`."""
+
+    object: Literal["list"]
+    data: list[Any]
+    first_id: str | UnsetType | None = UNSET
+    last_id: str | UnsetType | None = UNSET
+    has_more: bool | UnsetType = UNSET

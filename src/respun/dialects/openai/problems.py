@@ -1,0 +1,72 @@
+"""How a problem looks on the OpenAI dialect: status, body, and whether a client should try again (contract 5)."""
+
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from respun.core.problems import Problem, ProblemKind
+
+STATUSES: Final[dict[ProblemKind, int]] = {
+    "invalid": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
+    "not_found": 404,
+    "conflict": 409,
+    "too_large": 413,
+    "unsupported": 415,
+    "unprocessable": 422,
+    "rate_limited": 429,
+    "broken": 500,
+    "full": 507,
+    "unavailable": 503,
+}
+_TYPES: Final[dict[ProblemKind, str]] = {
+    "rate_limited": "rate_limit_exceeded",
+    "broken": "server_error",
+    "full": "server_error",
+    "unavailable": "server_error",
+}
+_AGAIN: Final[dict[ProblemKind, bytes | None]] = {"rate_limited": b"true", "unavailable": b"true", "broken": None}
+_json: Final = msgspec.json.Encoder()
+
+
+class Refused(Struct, frozen=True):
+    """The request that is refused, for dialects whose error body names it."""
+
+    status: int
+    path: str
+    request_id: str
+
+
+def error(problem: Problem) -> dict[str, Any]:
+    return {
+        "message": problem.message,
+        "type": _TYPES.get(problem.kind, "invalid_request_error"),
+        "param": problem.param,
+        "code": problem.code,
+    }
+
+
+def error_body(problem: Problem, refused: Refused) -> bytes:
+    return _json.encode({"error": error(problem)})
+
+
+def error_frame(problem: Problem) -> bytes:
+    # openai-python swallows the bare form and raises on the wrapped one (contract 2.3): both in one serve every reader.
+    bare = error(problem)
+    return b"event: error\ndata: %b\n\n" % _json.encode({**bare, "error": bare})
+
+
+def should_retry(problem: Problem) -> bytes | None:
+    """The value of `x-should-retry`; None leaves it to the client's own rule."""
+    return _AGAIN.get(problem.kind, b"false")
+
+
+def broken(request_id: str) -> Problem:
+    """What a caller sees of a fault of ours: OpenAI's sentence, with the id under which the log has the rest."""
+    return Problem(
+        "The server had an error processing your request. Sorry about that! You can retry your request, or look in "
+        f"the server's log for what happened. (Please include the request ID {request_id} when you report it.)",
+        kind="broken",
+    )
