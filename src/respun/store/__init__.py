@@ -1,0 +1,1 @@
+"""The durable records: repositories in domain words over one of two backends, SQLite or PostgreSQL."""
