@@ -167,6 +167,8 @@ class Setting(Struct, frozen=True):
     default_words: str
     also_env: str
     secret: bool
+    nullable: bool
+    """An empty flag takes it back to what holds when it is not set: `--database ''`."""
     expects: str
 
     @property
@@ -222,6 +224,7 @@ def _setting(field: msgspec.structs.FieldInfo, hint: Any) -> Setting:
         default_words=meta.extra["default"],
         also_env=meta.extra["env"],
         secret=meta.extra["secret"],
+        nullable=field.default is None,
         expects=_expectation(kind, meta),
     )
 

@@ -108,6 +108,8 @@ def _find(
     setting: Setting, flags: Mapping[str, object], environ: Mapping[str, str], table: Mapping[str, Any], file: str
 ) -> tuple[Any, str] | None:
     flagged = flags.get(setting.name)
+    if flagged == "" and setting.nullable:
+        return None, setting.flag or setting.name
     if flagged is not None:
         return _convert(setting, flagged, setting.flag or setting.name, strict=False), setting.flag or setting.name
     for variable in filter(None, (setting.env, setting.also_env)):
