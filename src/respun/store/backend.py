@@ -105,6 +105,10 @@ class StoreRefused(StoreError):
     """The database can't be opened as it is; the message says what to do."""
 
 
+class StoreInUse(StoreRefused):
+    """Another process owns the data folder."""
+
+
 class ConstraintViolation(StoreError):
     """A row breaks a rule of the schema."""
 

@@ -9,7 +9,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from respun.store.backend import StoreRefused
+from respun.store.backend import StoreInUse, StoreRefused
 
 _DATABASE = "respun.db"
 _LOCK = "lock"
@@ -17,13 +17,13 @@ _RESERVE = "reserve"
 
 
 class DataFolder:
-    """A data folder that this process holds until `release`."""
+    """A data folder that this process holds until `release`; without a lock it is a guest there."""
 
-    def __init__(self, path: Path, lock: int) -> None:
+    def __init__(self, path: Path, lock: int | None) -> None:
         self.path = path
         self.database = path / _DATABASE
         self._reserve = path / _RESERVE
-        self._lock: int | None = lock
+        self._lock = lock
 
     def release(self) -> None:
         if self._lock is not None:
@@ -72,6 +72,11 @@ def hold(path: Path) -> DataFolder:
     return DataFolder(path, lock)
 
 
+def visit(path: Path) -> DataFolder:
+    """The folder while another process owns it."""
+    return DataFolder(path, None)
+
+
 def _make(path: Path) -> None:
     if path.exists() and not path.is_dir():
         raise StoreRefused(f"{path} is a file. The store needs a folder of its own: give the folder, not the file.")
@@ -88,7 +93,7 @@ def _take(lock: int, path: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         owner = os.pread(lock, 20, 0).decode("ascii", "replace").strip() or "unknown"
-        raise StoreRefused(
+        raise StoreInUse(
             f"The data folder {path} is in use by another process (pid {owner}). Stop it first; "
             "several processes can share a PostgreSQL database instead."
         ) from None

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from respun.store.backend import Backend, Settings, StoreRefused
+from respun.store.backend import Backend, Settings, StoreInUse, StoreRefused
 from respun.store.migrations import Migration, shipped
 
 _POSTGRES = ("postgresql://", "postgres://")
@@ -25,6 +25,19 @@ async def open_backend(
     from respun.store.sqlite import open_sqlite
 
     return await open_sqlite(_folder(where), settings, known)
+
+
+async def open_beside(where: str | Path, settings: Settings | None = None) -> Backend:
+    """Open the store for a short command, also while a server owns its data folder.
+
+    Only for units that no server keeps in mind, such as those of keys: a guest hears no notices and is not heard.
+    """
+    try:
+        return await open_backend(where, settings)
+    except StoreInUse:
+        from respun.store.sqlite import visit_sqlite
+
+        return await visit_sqlite(_folder(where), settings or Settings(), shipped())
 
 
 def _folder(where: str | Path) -> Path:

@@ -30,7 +30,7 @@ from respun.store.backend import (
     Value,
     check_notice,
 )
-from respun.store.folder import DataFolder, hold
+from respun.store.folder import DataFolder, hold, visit
 from respun.store.group_commit import GroupCommit, finish
 from respun.store.migrations import Migration, migrate_sqlite
 from respun.store.statements import Statement
@@ -62,6 +62,13 @@ async def open_sqlite(path: Path, settings: Settings, known: Sequence[Migration]
     except BaseException:
         folder.release()
         raise
+
+
+async def visit_sqlite(path: Path, settings: Settings, known: Sequence[Migration]) -> "SqliteBackend":
+    """Open the store in a data folder that another process owns; raises StoreRefused with what to do."""
+    folder = visit(path)
+    connections = await asyncio.get_running_loop().run_in_executor(None, _connect_all, folder, settings, known)
+    return SqliteBackend(folder, settings, connections)
 
 
 class SqliteBackend:

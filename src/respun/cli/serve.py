@@ -1,0 +1,33 @@
+"""`respun serve`: the server in the foreground."""
+
+from typing import Any
+
+import click
+
+from respun.cli.options import Refusal, make_room, settings_of, with_settings
+
+
+@click.command()
+@with_settings()
+def serve(**flags: Any) -> None:
+    """Serve the API until Ctrl-C.
+
+    It listens on this machine only, unless --host says otherwise and a key was made. Every flag is also a RESPUN_*
+    variable and a key of respun.toml.
+    """
+    settled = settings_of(flags)
+    make_room(settled)
+    from respun import telemetry
+    from respun.cli.banner import announce
+    from respun.store.backend import StorageUnavailable, StoreRefused
+    from respun.web import app, server
+
+    telemetry.start(settled.config.log_level, settled.config.log_format)
+    if settled.unknown:
+        telemetry.log("server").warning("variables that are no settings", names=" ".join(settled.unknown))
+    try:
+        server.run(server.serve(settled.config, app.build, announce))
+    except (server.ServeRefused, StoreRefused, StorageUnavailable) as error:
+        raise Refusal(str(error)) from None
+    except KeyboardInterrupt:
+        raise click.exceptions.Exit(130) from None

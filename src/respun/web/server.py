@@ -1,0 +1,190 @@
+"""Run the application: bind, open, listen, and on Ctrl-C or SIGTERM let what is under way finish.
+
+A second signal ends it at once. Runs that are cut off so are taken up again at the next start.
+"""
+
+import asyncio
+import contextlib
+import errno
+import shlex
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Coroutine, Generator
+from ipaddress import ip_address
+from typing import Any, Final, Protocol
+from uuid import uuid4
+
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from respun import telemetry
+from respun.config import Config
+from respun.store import keys
+from respun.store.backend import Backend
+from respun.store.keys import Key
+from respun.web.auth import PROJECT, is_loopback
+
+log: Final = telemetry.log("server")
+
+# Longer than any client keeps an idle connection, so that a client never writes to one that is just being closed.
+_KEEP_ALIVE_SECONDS: Final = 75
+
+
+class ServeRefused(Exception):
+    """The server will not start like this; the message says what to do."""
+
+
+class App(Protocol):
+    """What `web.app.build` gives: an ASGI application and its life."""
+
+    @property
+    def backend(self) -> Backend: ...
+
+    @property
+    def answers(self) -> str:
+        """One sentence for people: which model answers."""
+        ...
+
+    async def startup(self) -> None: ...
+
+    def drain(self) -> None:
+        """The end is near: take no further work, say so on /readyz."""
+
+    async def shutdown(self) -> None:
+        """Let go of everything; runs that are not done are left for the next start."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+
+class Serving:
+    """A server that listens, as the banner wants to know it."""
+
+    def __init__(self, config: Config, app: App, port: int) -> None:
+        self.config = config
+        self.app = app
+        self.port = port
+
+    @property
+    def origin(self) -> str:
+        host = self.config.host
+        if host in ("", "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+            host = "127.0.0.1"
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+
+async def serve(
+    config: Config, build: Callable[[Config], Coroutine[Any, Any, App]], ready: Callable[[Serving], None]
+) -> None:
+    """Until a signal comes. Calls `ready` once it listens; raises ServeRefused or StoreRefused before that."""
+    with contextlib.closing(bind(config.host, config.port)) as listener:
+        app = await build(config)
+        try:
+            await app.startup()
+            await admit(config, app.backend, time.time())
+            port: int = listener.getsockname()[1]
+            await Server(config, app, lambda: ready(Serving(config, app, port))).serve(sockets=[listener])
+        finally:
+            await app.shutdown()
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """On the fastest loop there is."""
+    if sys.platform == "win32":
+        asyncio.run(main)
+        return
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
+
+
+class Server(uvicorn.Server):
+    """Uvicorn with our signals: a clean end is no failure, so the signal isn't raised again after it."""
+
+    def __init__(self, config: Config, app: App, ready: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=max(1, round(config.drain_seconds)),
+            )
+        )
+        self._app = app
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: object) -> None:
+        if self.should_exit:
+            self.force_exit = True
+            return
+        self.should_exit = True
+        self._app.drain()
+        log.info("stopping", signal=signal.Signals(number).name)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket at the address that does not listen yet. Raises ServeRefused."""
+    try:
+        found = socket.getaddrinfo(host or "::", port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror:
+        raise ServeRefused(f"'{host}' is no address of this machine. Use --host 127.0.0.1.") from None
+    family, kind, protocol, _, address = found[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6 and not ip_address(address[0]).is_loopback:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise _bind_refusal(host, port, error) from None
+    return listener
+
+
+def _bind_refusal(host: str, port: int, error: OSError) -> ServeRefused:
+    if error.errno == errno.EADDRINUSE:
+        return ServeRefused(f"Port {port} is in use. Stop what listens there, or choose another: --port {port + 1}.")
+    if error.errno == errno.EACCES:
+        return ServeRefused(f"Port {port} is for the system's own servers. Choose one above 1023: --port 8484.")
+    return ServeRefused(f"{host}:{port} can't be listened on: {error.strerror}. Use --host 127.0.0.1.")
+
+
+async def admit(config: Config, backend: Backend, now: float) -> None:
+    """Make the key of the settings if the store has none, and refuse to serve a network without one."""
+    if config.key and not await backend.read(keys.any_made):
+        key = Key(f"key_{uuid4().hex}", PROJECT, "from the settings", keys.hint_of(config.key), now)
+        secret = config.key
+        await backend.write(lambda tx: keys.add(tx, secret, key))
+        log.info("a key was made from the settings", key=key.id)
+    if is_loopback(config.host) or await backend.read(keys.any_live):
+        return
+    if not config.insecure:
+        where = "" if config.database else f" --data {shlex.quote(str(config.data))}"
+        raise ServeRefused(
+            f"respun will not listen on {config.host} without a key: whoever reaches it could use it and read "
+            f"everything. Make one with this command, then start again:\n\n  respun keys create{where}\n"
+        )
+    log.warning(
+        "anyone who reaches this server may use it: it has no key and listens beyond loopback", host=config.host
+    )
