@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from respun.core.problems import Problem
 
@@ -114,19 +115,23 @@ class Field(Struct, frozen=True):
 class Object(Struct, frozen=True):
     fields: dict[str, Field]
     expected: str = "an object"
+    required: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "required", tuple(name for name, field in self.fields.items() if field.required))
 
     def check(self, value: Any, path: str, strict: bool) -> None:
         if type(value) is not dict:
             raise wrong_type(path, self.expected, value)
-        for name, field in self.fields.items():
-            if field.required and name not in value:
+        for name in self.required:
+            if name not in value:
                 raise missing(_inner(path, name))
         if strict and not value.keys() <= self.fields.keys():
             raise _unknown(path, self.fields, value)
-        for name, field in self.fields.items():
-            if name not in value or (field.nullable and value[name] is None):
-                continue
-            field.spec.check(value[name], f"{path}.{name}" if path else name, strict)
+        for name, item in value.items():
+            field = self.fields.get(name)
+            if field and not (item is None and field.nullable):
+                field.spec.check(item, f"{path}.{name}" if path else name, strict)
 
 
 class Tagged(Struct, frozen=True):
