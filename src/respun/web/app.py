@@ -1,0 +1,92 @@
+"""The server put together: the only place where store, engine, models and dialects meet."""
+
+import os
+from typing import Final
+
+from starlette.routing import Mount, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from respun import telemetry
+from respun.config import Config
+from respun.dialects.openai.answers import Dialect, UnknownPath
+from respun.dialects.openai.routes import routes as openai_routes
+from respun.engine.clock import Clock
+from respun.engine.engine import Engine, EngineSettings
+from respun.engine.turns import Turns
+from respun.providers.tokens import count
+from respun.store.backend import Backend
+from respun.store.opening import open_backend
+from respun.web.auth import Auth, is_loopback
+from respun.web.health import Health
+from respun.web.models import Models, find_models
+from respun.workspace import ModelCard, Workspace
+from respun.workspace.runs import RunRules
+
+log: Final = telemetry.log("app")
+
+# What a model is taken to hold of a conversation, in tokens, where nothing better is known.
+_WINDOW: Final = 8192
+
+
+class App:
+    """One server: an ASGI application with a life."""
+
+    def __init__(self, config: Config, backend: Backend, models: Models) -> None:
+        self.backend = backend
+        self._config = config
+        self._models = models
+        self._draining = False
+        turns = Turns(backend, models.router, lambda model: _WINDOW, count)
+        self._engine = Engine(backend, turns, Clock(), _engine_settings(config))
+        workspace = Workspace(backend, self._engine, self._cards, _rules(config))
+        self._asgi = self._assemble(workspace)
+
+    @property
+    def answers(self) -> str:
+        return self._models.answers
+
+    async def startup(self) -> None:
+        self._models.startup(os.environ)
+        await self._engine.start()
+
+    def drain(self) -> None:
+        self._draining = True
+
+    async def shutdown(self) -> None:
+        await self._engine.stop(self._config.drain_seconds)
+        await self._models.aclose()
+        await self.backend.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._asgi(scope, receive, send)
+
+    def _assemble(self, workspace: Workspace) -> ASGIApp:
+        dialect = Dialect(poll_ms=self._config.poll_after_ms)
+        unknown = UnknownPath(dialect)
+        v1 = Router(openai_routes(workspace, dialect), redirect_slashes=False, default=unknown)
+        health = Health(self.backend, lambda: self._draining)
+        root = Router([Mount("/v1", v1), *health.routes()], redirect_slashes=False, default=unknown)
+        return Auth(root, self.backend, loopback=is_loopback(self._config.host))
+
+    async def _cards(self) -> tuple[ModelCard, ...]:
+        return tuple(ModelCard(name, 0, "respun") for name in await self._models.router.models())
+
+
+async def build(config: Config) -> App:
+    """Open the store and find the models. Raises what they raise when they can't be had."""
+    backend = await open_backend(config.store)
+    try:
+        return App(config, backend, await find_models(config, os.environ))
+    except BaseException:
+        await backend.close()
+        raise
+
+
+def _engine_settings(config: Config) -> EngineSettings:
+    return EngineSettings(
+        lease=config.lease_seconds, heartbeat=config.heartbeat_seconds, most_runs=config.max_concurrent_runs
+    )
+
+
+def _rules(config: Config) -> RunRules:
+    return RunRules(config.run_expires_after, config.max_turns, config.when_busy)

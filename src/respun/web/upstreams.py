@@ -1,0 +1,122 @@
+"""The settings made into providers: one for each upstream that a route or the default names."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from respun.config import Config, Route
+from respun.config import Upstream as UpstreamSettings
+from respun.core.chat import Provider
+from respun.providers.catalogue import INSTANT, CatalogueModel, UnknownModel, ablest_present, model_named
+from respun.providers.chat import ChatProvider
+from respun.providers.embedded import EmbeddedModel
+from respun.providers.schema_tools import SchemaTools
+from respun.providers.scripted import Scripted
+from respun.providers.upstream import Timeouts, Upstream
+from respun.settle import ConfigError
+
+if TYPE_CHECKING:
+    from aiohttp import BaseConnector
+
+OPENAI: Final = "https://api.openai.com/v1"
+# A small machine may take many minutes for a prompt of thousands of tokens.
+_EMBEDDED_SECONDS: Final = 1800.0
+
+
+class Upstreams:
+    """Makes each upstream once. `providers` is what a Router wants, `embedded` the models of our own among them."""
+
+    def __init__(self, config: Config, environ: Mapping[str, str]) -> None:
+        self.providers: dict[str, Provider] = {}
+        self.embedded: dict[str, EmbeddedModel] = {}
+        self._config = config
+        self._environ = environ
+
+    def of_route(self, pattern: str, route: Route) -> str:
+        """The name of the upstream that a route of the settings wants."""
+        if route.base_url is not None:
+            settings = UpstreamSettings(base_url=route.base_url, api_key_env=route.api_key_env)
+            return self._add(f'models."{pattern}"', lambda: self._chat(settings))
+        match route.upstream:
+            case "openai" if "openai" not in self._config.upstreams:
+                return self.openai()
+            case "scripted" if "scripted" not in self._config.upstreams:
+                return self.scripted()
+            case "embedded" if "embedded" not in self._config.upstreams:
+                return self.own(own_model(self._config, route.model))
+            case name:
+                assert name is not None
+                return self._add(name, lambda: self._chat(self._config.upstreams[name]))
+
+    def openai(self) -> str:
+        base_url = self._config.openai_base_url or OPENAI
+        return self._add("openai", lambda: ChatProvider(self._upstream(base_url, self._config.openai_api_key)))
+
+    def scripted(self) -> str:
+        return self._add("scripted", Scripted)
+
+    def local(self, base_url: str) -> str:
+        return self._add("local", lambda: ChatProvider(self._upstream(base_url, None)))
+
+    def own(self, model: CatalogueModel) -> str:
+        """The upstream of a model of the catalogue."""
+        name = f"embedded {model.name}"
+        if name not in self.providers:
+            idle = self._config.embedded_idle_seconds
+            folder = self._config.models_folder
+            provider = EmbeddedModel(model, folder, connect, environ=self._environ, idle_seconds=idle)
+            self.embedded[model.name] = provider
+            self.providers[name] = SchemaTools(provider, "full" if model.profile.chooses_tools else "directed")
+        return name
+
+    async def aclose(self) -> None:
+        for model in self.embedded.values():
+            await model.close()
+
+    def _add(self, name: str, make: Callable[[], Provider]) -> str:
+        if name not in self.providers:
+            self.providers[name] = make()
+        return name
+
+    def _chat(self, settings: UpstreamSettings) -> Provider:
+        key = self._environ.get(settings.api_key_env) if settings.api_key_env else None
+        provider = ChatProvider(self._upstream(settings.base_url, key, settings))
+        return provider if settings.tools else SchemaTools(provider)
+
+    def _upstream(self, base_url: str, key: str | None, settings: UpstreamSettings | None = None) -> Upstream:
+        return Upstream(
+            base_url=base_url,
+            api_key=key,
+            headers=settings.headers if settings else {},
+            streaming=settings.streaming if settings else True,
+            timeouts=Timeouts(
+                connect=self._config.connect_seconds,
+                first_byte=self._config.first_byte_seconds,
+                idle=self._config.idle_seconds,
+                total=self._config.total_seconds,
+            ),
+            retries=self._config.retries,
+        )
+
+
+def own_model(config: Config, name: str | None = None) -> CatalogueModel:
+    """The embedded model of this name, or of the settings, else the ablest that is here, else the instant one."""
+    name = name or config.embedded_model
+    if name is None:
+        return ablest_present(config.models_folder) or INSTANT
+    try:
+        return model_named(name)
+    except UnknownModel as error:
+        raise ConfigError(str(error)) from None
+
+
+def connect(socket: str, key: str) -> ChatProvider:
+    """A client for the process that holds an embedded model."""
+
+    def connector() -> "BaseConnector":
+        from aiohttp import UnixConnector
+
+        return UnixConnector(socket, force_close=True)
+
+    wait = Timeouts(first_byte=_EMBEDDED_SECONDS, idle=_EMBEDDED_SECONDS, total=_EMBEDDED_SECONDS)
+    upstream = Upstream("http://embedded.localhost/v1", api_key=key, timeouts=wait, retries=0)
+    return ChatProvider(upstream, connector=connector)
