@@ -6,6 +6,7 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import uuid4
 
@@ -38,7 +39,7 @@ class Dialect(Struct, frozen=True):
     name: str = "openai"
     strict: bool = True
     statuses: Mapping[ProblemKind, int] = problems.STATUSES
-    answers: Mapping[str, int] = {}
+    answers: Mapping[str, int] = MappingProxyType({})
     error_body: Callable[[Problem, Refused], bytes] = problems.error_body
     organization: str = "respun"
     poll_ms: int = 100
