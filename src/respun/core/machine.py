@@ -4,11 +4,10 @@
 Pending work is a function of the state, not a stored queue: starting a run and recovering one are the same line.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from respun.core import chat
 from respun.core.assistants import CodeInterpreterTool, FileSearchTool, FunctionTool
@@ -27,7 +26,6 @@ from respun.core.events import (
     RunCancelled,
     RunCancelling,
     RunCompleted,
-    RunCreated,
     RunExpired,
     RunFailed,
     RunIncomplete,
@@ -36,9 +34,9 @@ from respun.core.events import (
     RunStarted,
     TextAdded,
 )
+from respun.core.fold import evolve, opened
 from respun.core.ids import Kind
 from respun.core.runs import (
-    OpenCalls,
     OpenMessage,
     Plan,
     Run,
@@ -46,8 +44,6 @@ from respun.core.runs import (
     TokenLimit,
     ToolCall,
     ToolKind,
-    WrittenCall,
-    WrittenCalls,
 )
 from respun.core.threads import IncompleteReason, Part, Refusal, Text
 from respun.core.usage import Usage
@@ -148,36 +144,6 @@ def decide(run: Run, given: Input, fresh: Fresh) -> Events:
     return _DECIDE[type(given)](run, given, fresh)
 
 
-def evolve(run: Run, event: AnyEvent) -> Run:
-    changes = _EVOLVE[type(event)](run, event)
-    return replace(run, number=run.number + 1 + changes.pop("skipped", 0), **changes)
-
-
-def begin(event: RunCreated) -> Run:
-    return Run(
-        id=event.run,
-        thread=event.thread,
-        assistant=event.assistant,
-        created_at=event.at,
-        expires_at=event.expires_at,
-        plan=event.plan,
-        metadata=event.metadata,
-        number=1,
-    )
-
-
-def replay(events: Iterable[AnyEvent], run: Run | None = None) -> Run:
-    """The run after these events; the first one creates it unless `run` is what came before."""
-    for event in events:
-        if isinstance(event, RunCreated):
-            run = begin(event)
-        else:
-            assert run is not None, "a history begins with RunCreated"
-            run = evolve(run, event)
-    assert run is not None, "a history is not empty"
-    return run
-
-
 # What follows from each input
 
 
@@ -230,7 +196,7 @@ def _finished(run: Run, given: chat.Finished, fresh: Fresh) -> Events:
     if run.writing:
         return _calls_made(run, given.reason, usage, fresh)
     opening = _open_message(run, fresh)
-    message = run.message or _opened(opening[0])
+    message = run.message or opened(opening[0])
     reason: IncompleteReason | None = {"length": "max_tokens", "content_filter": "content_filter"}.get(given.reason)  # type: ignore[assignment]
     ended = _end_message(message, fresh, reason, usage)
     last: AnyEvent
@@ -331,10 +297,6 @@ def _open_message(run: Run, fresh: Fresh) -> tuple[MessageStarted, ...]:
     return () if run.message else (MessageStarted(fresh.now, fresh.id("message"), fresh.id("step")),)
 
 
-def _opened(event: MessageStarted) -> OpenMessage:
-    return OpenMessage(event.message, event.step, event.at)
-
-
 def _end_message(
     message: OpenMessage,
     fresh: Fresh,
@@ -373,118 +335,6 @@ def _refusal_of(plan: Plan, call: ToolCall) -> str | None:
     return f"There is no tool named {call.name!r}. The tools are: {', '.join(names) or 'none'}."
 
 
-# What each event changes
-
-
-def _created(run: Run, event: RunCreated) -> dict[str, Any]:
-    raise AssertionError("a run is created once")
-
-
-def _queued(run: Run, event: RunQueued) -> dict[str, Any]:
-    return {"status": "queued"}
-
-
-def _started(run: Run, event: RunStarted) -> dict[str, Any]:
-    return {"status": "in_progress", "started_at": event.at}
-
-
-def _message_started(run: Run, event: MessageStarted) -> dict[str, Any]:
-    return {"message": _opened(event)}
-
-
-def _text_added(run: Run, event: TextAdded) -> dict[str, Any]:
-    assert run.message is not None
-    return {"message": replace(run.message, text=run.message.text + event.text)}
-
-
-def _refusal_added(run: Run, event: RefusalAdded) -> dict[str, Any]:
-    assert run.message is not None
-    return {"message": replace(run.message, refusal=run.message.refusal + event.text)}
-
-
-def _message_ended(run: Run, event: MessageEnded) -> dict[str, Any]:
-    # A message followed by calls in the same turn has no usage of its own: the calls carry the turn's.
-    if event.usage is None:
-        return {"message": None}
-    return {"message": None, "usage": run.usage + event.usage, "turn": run.turn + 1}
-
-
-def _calls_started(run: Run, event: CallsStarted) -> dict[str, Any]:
-    return {"writing": WrittenCalls(event.step, event.at)}
-
-
-def _call_added(run: Run, event: CallAdded) -> dict[str, Any]:
-    assert run.writing is not None
-    call = WrittenCall(event.call, event.kind, event.name)
-    return {"writing": replace(run.writing, calls=(*run.writing.calls, call))}
-
-
-def _arguments_added(run: Run, event: ArgumentsAdded) -> dict[str, Any]:
-    assert run.writing is not None
-    calls = list(run.writing.calls)
-    calls[event.index] = replace(calls[event.index], arguments=calls[event.index].arguments + event.text)
-    return {"writing": replace(run.writing, calls=tuple(calls))}
-
-
-def _made(run: Run, event: CallsMade) -> dict[str, Any]:
-    return {"writing": None, "calls": made(run, event), "usage": run.usage + event.usage, "turn": run.turn + 1}
-
-
-def made(run: Run, event: CallsMade) -> OpenCalls:
-    """The calls that the model has finished writing."""
-    assert run.writing is not None
-    calls = tuple(ToolCall(call.id, call.kind, call.name, str(call.arguments)) for call in run.writing.calls)
-    return OpenCalls(run.writing.step, run.writing.started_at, calls, event.usage)
-
-
-def _action_required(run: Run, event: ActionRequired) -> dict[str, Any]:
-    return {"status": "requires_action"}
-
-
-def _outputs_given(run: Run, event: OutputsGiven) -> dict[str, Any]:
-    answered = answer(run, event)
-    return {"calls": answered if answered.owed else None}
-
-
-def answer(run: Run, event: OutputsGiven) -> OpenCalls:
-    """The open calls with these outputs filled in."""
-    assert run.calls is not None
-    given = {output.call: output for output in event.outputs}
-    calls = tuple(
-        replace(call, output=given[call.id].output, details=given[call.id].details) if call.id in given else call
-        for call in run.calls.calls
-    )
-    return replace(run.calls, calls=calls)
-
-
-def _completed(run: Run, event: RunCompleted) -> dict[str, Any]:
-    return {"status": "completed", "ended_at": event.at}
-
-
-def _failed(run: Run, event: RunFailed) -> dict[str, Any]:
-    return {"status": "failed", "ended_at": event.at, "last_error": event.error, "calls": None, "writing": None}
-
-
-def _incomplete(run: Run, event: RunIncomplete) -> dict[str, Any]:
-    return {"status": "incomplete", "ended_at": event.at, "limit_reached": event.limit, "calls": None, "writing": None}
-
-
-def _cancelling(run: Run, event: RunCancelling) -> dict[str, Any]:
-    return {"status": "cancelling"}
-
-
-def _cancelled(run: Run, event: RunCancelled) -> dict[str, Any]:
-    return {"status": "cancelled", "ended_at": event.at, "calls": None, "writing": None}
-
-
-def _expired(run: Run, event: RunExpired) -> dict[str, Any]:
-    return {"status": "expired", "ended_at": event.at, "calls": None, "writing": None}
-
-
-def _resumed(run: Run, event: RunResumed) -> dict[str, Any]:
-    return {"writing": None, "skipped": event.skipped}
-
-
 _DECIDE: dict[type, Callable[[Run, Any, Fresh], Events]] = {
     Start: _start,
     chat.TextDelta: _text,
@@ -499,27 +349,4 @@ _DECIDE: dict[type, Callable[[Run, Any, Fresh], Events]] = {
     Stopped: _stopped,
     Deadline: _deadline,
     Resume: _resume,
-}
-
-_EVOLVE: dict[type, Callable[[Run, Any], dict[str, Any]]] = {
-    RunCreated: _created,
-    RunQueued: _queued,
-    RunStarted: _started,
-    MessageStarted: _message_started,
-    TextAdded: _text_added,
-    RefusalAdded: _refusal_added,
-    MessageEnded: _message_ended,
-    CallsStarted: _calls_started,
-    CallAdded: _call_added,
-    ArgumentsAdded: _arguments_added,
-    CallsMade: _made,
-    ActionRequired: _action_required,
-    OutputsGiven: _outputs_given,
-    RunCompleted: _completed,
-    RunFailed: _failed,
-    RunIncomplete: _incomplete,
-    RunCancelling: _cancelling,
-    RunCancelled: _cancelled,
-    RunExpired: _expired,
-    RunResumed: _resumed,
 }

@@ -18,7 +18,8 @@ from respun.core.events import (
     RunIncomplete,
     RunResumed,
 )
-from respun.core.machine import INTERRUPTED, answer, evolve
+from respun.core.fold import answer, evolve
+from respun.core.machine import INTERRUPTED
 from respun.core.runs import Run, RunError, Step, StepStatus
 from respun.core.threads import IncompleteReason, Message
 from respun.core.usage import Usage

@@ -19,6 +19,7 @@ from respun.core.events import (
     RefusalAdded,
     TextAdded,
 )
+from respun.core.fold import evolve
 from respun.core.machine import (
     Begin,
     CallModel,
@@ -30,7 +31,6 @@ from respun.core.machine import (
     Stopped,
     StopWork,
     decide,
-    evolve,
     pending,
 )
 from respun.core.runs import Run, ToolCall

@@ -12,7 +12,8 @@ from typing import Final
 from msgspec import Struct
 
 from respun.core.events import AnyEvent, RunCreated, RunExpired
-from respun.core.machine import Cancel, Deadline, Input, Resume, Start, begin, decide, evolve, pending
+from respun.core.fold import begin, evolve
+from respun.core.machine import Cancel, Deadline, Input, Resume, Start, decide, pending
 from respun.core.problems import no_such
 from respun.core.runs import Run
 from respun.core.threads import Message

@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from respun.core.events import AnyEvent, RunCreated
-from respun.core.machine import replay
+from respun.core.fold import replay
 from respun.core.pages import Page, PageRequest
 from respun.core.problems import no_such
 from respun.core.runs import Plan, Run, Step
