@@ -38,7 +38,7 @@ select * from notes where thread = :thread and place = :place;
 
 -- name: page
 -- Keyset paging; the first page has no cursor.
-select seq, place, body from notes where thread = :thread and (place > :after or :after is null) -- the cursor
+select seq, place, body from notes where thread = :thread and place > coalesce(cast(:after as bigint), -1) -- the cursor
 order by place limit :limit;
 
 -- name: among

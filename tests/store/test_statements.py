@@ -1,16 +1,22 @@
 """How files of SQL are read."""
 
 import sqlite3
+from contextlib import closing
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from respun.store.statements import BadStatement, fill, parse
+from respun.store.statements import BadStatement, Statement, fill, parse
 from respun.store.words import WORDS
 
 LITERAL = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=20)
 NAME = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
+
+
+def run(statement: Statement, given: dict[str, object]) -> tuple[object, ...]:
+    with closing(sqlite3.connect(":memory:")) as db:
+        return tuple(db.execute(statement.sqlite.sql, statement.for_sqlite(given)).fetchone())
 
 
 def test_a_statement_has_its_name_reason_and_parameters() -> None:
@@ -67,7 +73,7 @@ def test_what_looks_like_a_parameter_in_a_string_or_comment_is_none(literal: str
     quoted, comment = literal.replace("'", "''"), comment.replace("*/", "")
     statement = parse(f"-- name: f\n-- x\nselect '{quoted}' /* :{comment}*/, :{name} -- {comment}\n", "x.sql").f
     assert statement.parameters == (name,)
-    row = sqlite3.connect(":memory:").execute(statement.sqlite.sql, statement.for_sqlite({name: 7})).fetchone()
+    row = run(statement, {name: 7})
     assert row == (literal, 7)
     assert statement.postgres.sql.endswith(", $1")
     assert f"'{quoted}'" in statement.postgres.sql
@@ -78,7 +84,7 @@ def test_what_looks_like_a_parameter_in_a_string_or_comment_is_none(literal: str
 def test_each_placeholder_gets_the_value_of_its_name(names: list[str]) -> None:
     statement = parse("-- name: f\n-- x\nselect " + ", ".join(f":{name}" for name in names), "x.sql").f
     values = {name: f"value of {name}" for name in names}
-    row = sqlite3.connect(":memory:").execute(statement.sqlite.sql, statement.for_sqlite(values)).fetchone()
+    row = run(statement, values)
     assert list(row) == [values[name] for name in names]
     numbers = [
         int(part.strip().removeprefix("$")) for part in statement.postgres.sql.removeprefix("select ").split(",")

@@ -90,6 +90,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     synchronous: Literal["full", "normal"] = "full"  # SQLite: normal may lose the last commits on power loss
     reserve_bytes: int = 16 << 20  # SQLite: set aside so that deletes work on a full disk; 0 for none
+    checkpoint_pages: int = 4000  # SQLite: length of the log, in pages of 4 KiB, at which it is moved to the database
     max_bytes: int | None = None  # SQLite: the largest size of the database file
     readers: int = 2  # SQLite: threads for scans
     connections: int = 8  # PostgreSQL: size of the pool

@@ -19,8 +19,10 @@ async def open_backend(
     settings = settings or Settings()
     known = shipped() if migrations is None else migrations
     if str(where).startswith(_POSTGRES):
-        from respun.store.postgres import open_postgres
-
+        try:
+            from respun.store.postgres import open_postgres
+        except ModuleNotFoundError as missing:
+            raise StoreRefused("PostgreSQL needs one more package: pip install 'respun[postgres]'.") from missing
         return await open_postgres(str(where), settings, known)
     from respun.store.sqlite import open_sqlite
 

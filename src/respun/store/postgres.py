@@ -4,8 +4,8 @@ This module is imported only when a store is opened on PostgreSQL, and asyncpg w
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from decimal import Decimal
 from typing import Any, Final, Literal, TypeVar, cast
 from urllib.parse import urlsplit
@@ -101,10 +101,12 @@ class PostgresBackend:
 
     async def scan(self, unit: Unit[T]) -> T:
         seconds = self._settings.scan_seconds
-        async with self._connection() as db, db.transaction(isolation="repeatable_read", readonly=True):
-            await db.execute("select set_config('statement_timeout', $1, true)", str(int(seconds * 1000)))
-            # The server's own timeout comes first; this one is for a server that went away.
-            return await unit(PostgresTx(db, self._unique, seconds + self._settings.wait_seconds))
+        async with self._connection() as db:
+            # The server's own timeout comes first; the other is for a server that went away.
+            tx = PostgresTx(db, self._unique, seconds + self._settings.wait_seconds)
+            async with tx.transaction(isolation="repeatable_read", readonly=True):
+                await tx.limit(seconds)
+                return await unit(tx)
 
     async def listen(self, channel: str, heard: Heard) -> None:
         await self._notices.listen(channel, heard)
@@ -128,8 +130,10 @@ class PostgresBackend:
             self._pool.terminate()
 
     async def _transaction(self, unit: Unit[T]) -> T:
-        async with self._connection() as db, db.transaction():
-            return await unit(PostgresTx(db, self._unique))
+        async with self._connection() as db:
+            tx = PostgresTx(db, self._unique)
+            async with tx.transaction():
+                return await unit(tx)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:
@@ -139,8 +143,6 @@ class PostgresBackend:
             raise StorageUnavailable(f"PostgreSQL doesn't answer: {error or type(error).__name__}.") from error
         try:
             yield db
-        except DRIVER_ERRORS as error:
-            raise translate(error, db.is_closed(), self._unique) from error
         finally:
             await self._pool.release(db)
 
@@ -157,42 +159,58 @@ class PostgresTx:
 
     async def one(self, statement: Statement, /, **given: Value) -> Row | None:
         values = statement.for_postgres(given)
-        try:
-            return cast("Row | None", await self._db.fetchrow(statement.postgres.sql, *values, timeout=self._seconds))
-        except DRIVER_ERRORS as error:
-            raise self._translated(error) from error
+        found = await self._do(self._db.fetchrow(statement.postgres.sql, *values, timeout=self._seconds))
+        return cast("Row | None", found)
 
     async def all(self, statement: Statement, /, **given: Value) -> list[Row]:
         values = statement.for_postgres(given)
-        try:
-            return cast("list[Row]", await self._db.fetch(statement.postgres.sql, *values, timeout=self._seconds))
-        except DRIVER_ERRORS as error:
-            raise self._translated(error) from error
+        found = await self._do(self._db.fetch(statement.postgres.sql, *values, timeout=self._seconds))
+        return cast("list[Row]", found)
 
     async def run(self, statement: Statement, /, **given: Value) -> int:
         values = statement.for_postgres(given)
-        try:
-            tag: str = await self._db.execute(statement.postgres.sql, *values, timeout=self._seconds)
-        except DRIVER_ERRORS as error:
-            raise self._translated(error) from error
+        tag: str = await self._do(self._db.execute(statement.postgres.sql, *values, timeout=self._seconds))
         # The protocol's command tag ends in the count: "UPDATE 3", "INSERT 0 1".
         count = tag.rpartition(" ")[2]
         return int(count) if count.isdecimal() else 0
 
     async def many(self, statement: Statement, rows: Iterable[Mapping[str, Value] | tuple[Value, ...]], /) -> None:
         values = [statement.for_postgres(statement.named(row)) for row in rows]
-        try:
-            await self._db.executemany(statement.postgres.sql, values, timeout=self._seconds)
-        except DRIVER_ERRORS as error:
-            raise self._translated(error) from error
+        await self._do(self._db.executemany(statement.postgres.sql, values, timeout=self._seconds))
 
     @asynccontextmanager
-    async def savepoint(self) -> AsyncIterator[None]:
-        async with self._db.transaction():
+    async def transaction(self, **options: Any) -> AsyncIterator[None]:
+        """A transaction, or a savepoint within one. Errors of whoever is inside pass as they are."""
+        transaction = self._db.transaction(**options)
+        await self._do(transaction.start())
+        try:
             yield
+        except BaseException:
+            with suppress(*DRIVER_ERRORS):  # a connection that was lost has rolled back by itself
+                await transaction.rollback()
+            raise
+        await self._do(transaction.commit())
 
-    def _translated(self, error: Exception) -> Exception:
-        return translate(error, self._db.is_closed(), self._unique)
+    def savepoint(self) -> AbstractAsyncContextManager[None]:
+        return self.transaction()
+
+    async def limit(self, seconds: float) -> None:
+        """Let no statement of this transaction take longer."""
+        milliseconds = str(max(1, int(seconds * 1000)))
+        await self._do(self._db.execute("select set_config('statement_timeout', $1, true)", milliseconds))
+
+    async def _do(self, step: Awaitable[Any]) -> Any:
+        try:
+            return await step
+        except DRIVER_ERRORS as error:
+            raise translate(error, _gone(self._db), self._unique) from error
+
+
+def _gone(db: Any) -> bool:
+    try:
+        return bool(db.is_closed())
+    except asyncpg.InterfaceError:
+        return True  # the pool has taken it back already
 
 
 def translate(error: Exception, closed: bool, unique: Unique) -> Exception:

@@ -272,6 +272,7 @@ def _connect(path: Path, settings: Settings) -> sqlite3.Connection:
         for pragma in (
             "journal_mode=wal",
             f"synchronous={settings.synchronous}",
+            f"wal_autocheckpoint={settings.checkpoint_pages}",
             "foreign_keys=on",
             "secure_delete=on",  # deleted means gone from the file
             "fullfsync=on",  # macOS: flush the drive's own cache

@@ -6,8 +6,8 @@ A file holds statements, each with its reason above it:
     -- Keyset paging: flat to a million rows, which OFFSET isn't.
     select id, body from messages where thread = :thread and seq > :after order by seq limit :limit;
 
-PostgreSQL takes a parameter's type from its first mention: let that be beside a column (`seq > :after or :after is
-null`, in this order) or in a cast (`cast(:after as bigint)`).
+PostgreSQL takes a parameter's type from its first mention: let that be beside a column, or in a cast. A bound that may
+be absent is `seq > coalesce(cast(:after as bigint), 0)`; with `or :after is null` SQLite would read the whole thread.
 
 Where the databases must differ, the name comes twice: `-- name: find (sqlite)` and `-- name: find (postgres)`.
 """

@@ -18,7 +18,7 @@ from disk import Step, after_power_cut, steps
 
 HERE = Path(__file__).parent
 SOURCES = HERE.parents[2] / "src"
-POINTS = int(os.environ.get("POWERLOSS_POINTS", "100"))
+POINTS = int(os.environ.get("POWERLOSS_POINTS", "60"))
 DATABASE = "data/respun.db"
 
 

@@ -26,7 +26,8 @@ async def insert(tx: Tx, number: int, text: str) -> None:
 
 async def main(folder: Path, synchronous: str, rounds: int) -> None:
     chosen = cast("Literal['full', 'normal']", synchronous)
-    backend = await open_backend(folder / "data", Settings(synchronous=chosen, reserve_bytes=0), MIGRATIONS)
+    settings = Settings(synchronous=chosen, reserve_bytes=0, checkpoint_pages=200)  # cuts must meet checkpoints
+    backend = await open_backend(folder / "data", settings, MIGRATIONS)
     random, refused = Random(1), 0
     acks = os.open(folder / "acks", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for first in range(0, rounds * WRITERS, WRITERS):
