@@ -6,12 +6,12 @@ recovery is not a case of its own. Runs that wait for their caller belong to no 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Final
 
 from msgspec import Struct
 
-from respun.core.events import AnyEvent, RunCreated, RunExpired
+from respun.core.events import AnyEvent, RunCancelling, RunCreated, RunExpired
 from respun.core.fold import begin, evolve
 from respun.core.machine import Cancel, Deadline, Input, Resume, Start, decide, pending
 from respun.core.problems import no_such
@@ -20,6 +20,7 @@ from respun.core.threads import Message
 from respun.engine.bus import Bus, Happening
 from respun.engine.clock import Clock
 from respun.engine.driver import Driver, Lost, Shop
+from respun.engine.follow import POLL, follow, stored
 from respun.engine.journal import Entry, Journal, Written, write
 from respun.engine.turns import Turns
 from respun.store import runs, threads
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 # Numbers that a run skips when another worker takes it over: more than can be shown between two flushes.
 _SKIPPED: Final = 1 << 16
 _CLAIMED_AT_ONCE: Final = 100
-_FAR: Final = 1 << 62
+_CHANNEL: Final = "respun_runs"
 
 
 class EngineSettings(Struct, frozen=True):
@@ -58,6 +59,7 @@ class Engine:
         self._shop = Shop(backend, journal, turns, clock)
         self._drivers: dict[str, Driver] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._errands: set[asyncio.Task[None]] = set()
         self._look = asyncio.Event()
         self._stopping = False
 
@@ -65,6 +67,7 @@ class Engine:
         """Take up what the last process left, and begin to look after leases and deadlines."""
         if self._backend.kind == "sqlite":
             await self._backend.write(runs.disown_all)
+        await self._backend.listen(_CHANNEL, self._heard)
         self._look.set()
         for chore in (self._claim_loop, self._beat_loop, self._sweep_loop, self._purge_loop):
             self._tasks.append(asyncio.create_task(chore()))
@@ -72,6 +75,7 @@ class Engine:
     async def stop(self, drain: float = 0.0) -> None:
         """Wait up to `drain` seconds for the runs, then leave the rest as they are stored for the next worker."""
         self._stopping = True
+        await self._backend.unlisten(_CHANNEL, self._heard)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -96,7 +100,7 @@ class Engine:
         first = begin(created)
         if self._stopping or len(self._drivers) >= self._settings.most_runs:
             await self._backend.write(lambda tx: self._add(tx, project, (Happening(None, created, first),), prepare))
-            self._look.set()
+            self._wake_all()
             return first
         happenings = (Happening(None, created, first), *self._decided(first, (Start(),)))
         driver = self._drive(project, happenings[-1].after, base=0)
@@ -141,43 +145,63 @@ class Engine:
 
         Raises Problem.
         """
+        asked_at: int | None = None
         while True:
             driver = self._drivers.get(ident)
             try:
                 if driver and driver.project == project and driver.run.thread == thread:
                     return await driver.give_from_outside(given, check)
-                happenings = await self._give_idle(project, thread, ident, given, check)
+                answer = await self._give_idle(project, thread, ident, given, check, asked_at)
             except Lost:
                 continue
-            if happenings is not None:
-                return happenings
-            await asyncio.sleep(0.05)
+            if not isinstance(answer, int):
+                return answer
+            asked_at = answer
+            await asyncio.sleep(POLL)
 
     async def _give_idle(
-        self, project: str, thread: str, ident: str, given: Input, check: Callable[[Run], None]
-    ) -> list[Happening] | None:
-        """The same for a run that is not driven here; None while another worker must be waited for."""
+        self,
+        project: str,
+        thread: str,
+        ident: str,
+        given: Input,
+        check: Callable[[Run], None],
+        asked_at: int | None,
+    ) -> list[Happening] | int:
+        """The same for a run that is not driven here.
+
+        A run that another worker drives can only be asked to cancel: then the number of its last event comes back,
+        to be given again as `asked_at` until that worker has answered.
+        """
         now = self.clock.now
 
-        async def unit(tx: Tx) -> tuple[list[Happening], Written, bool]:
+        async def unit(tx: Tx) -> tuple[list[Happening], Written] | int:
             job = await runs.load_job(tx, ident, lock=True)
             if job is None or job.project != project or job.run.thread != thread:
                 raise no_such("run", ident)
+            if asked_at is not None:
+                answered = await stored(tx, job.run, asked_at)
+                if any(isinstance(one.event, RunCancelling) for one in answered):
+                    return answered, Written(False)
             check(job.run)
             if job.owner and pending(job.run) and job.lease_until >= now:
                 await runs.request_cancel(tx, ident)
-                return [], Written(False), True
+                return job.run.number
             inputs = (Deadline(),) if job.run.expires_at <= now else (given, Start())
             happenings = self._decided(job.run, inputs)
-            return happenings, await self._write(tx, project, happenings, self._claim()), False
+            written = await self._write(tx, project, happenings, self._claim())
+            if not written.kept:
+                raise Lost(ident)
+            return happenings, written
 
-        happenings, written, elsewhere = await self._backend.write(unit)
-        if elsewhere:
-            return None
-        if not written.kept:
-            raise Lost(ident)
-        self._follow_up(project, happenings, written)
-        if isinstance(happenings[-1].event, RunExpired):
+        outcome = await self._backend.write(unit)
+        if isinstance(outcome, int):
+            await self._backend.notify(_CHANNEL, ident)
+            return outcome
+        happenings, written = outcome
+        if written.kept:
+            self._follow_up(project, happenings, written)
+        if happenings and isinstance(happenings[-1].event, RunExpired):
             check(happenings[-1].after)
         return happenings
 
@@ -201,7 +225,11 @@ class Engine:
             self.bus.open(after.id, before.number).publish(happenings)
             self.bus.close(after.id)
         if written.let_in:
-            self._look.set()
+            self._wake_all()
+
+    def follow(self, run: Run, after: int = 0) -> AsyncIterator[Sequence[Happening]]:
+        """The events of a run behind number `after`, as they come, until it is done or waits for its caller."""
+        return follow(self._backend, self.bus, run, after)
 
     # Who drives what
 
@@ -214,8 +242,28 @@ class Engine:
         if self._drivers.get(driver.run.id) is driver:
             del self._drivers[driver.run.id]
             self.bus.close(driver.run.id)
-        if written.let_in or not driver.run.done:
-            self._look.set()
+        if written.let_in:
+            self._wake_all()
+
+    def _wake_all(self) -> None:
+        """There is a run that nobody drives: look here, and tell the other workers."""
+        self._look.set()
+        self._spawn(self._backend.notify(_CHANNEL, ""))
+
+    def _heard(self, run: str) -> None:
+        self._look.set()
+        if driver := self._drivers.get(run):
+            self._spawn(self._see_to_cancel(driver))
+
+    async def _see_to_cancel(self, driver: Driver) -> None:
+        job = await self._backend.read(lambda tx: runs.load_job(tx, driver.run.id))
+        if job and job.cancel_requested:
+            await self._quietly(driver, Cancel())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(_logged(work))
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
 
     def _claim(self) -> Claim:
         return Claim(self.me, self.clock.now + self._settings.lease)
@@ -339,44 +387,13 @@ class Engine:
                 more = False
             await asyncio.sleep(0.01 if more else self._settings.sweep)
 
-    # Streams
-
-    async def follow(self, run: Run, after: int = 0) -> AsyncIterator[Sequence[Happening]]:
-        """The events of a run behind number `after`, as they come, until it is done or waits for its caller."""
-        while True:
-            live = self.bus.log(run.id, after)
-            if live is not None:
-                async for batch in live.read(after):
-                    after = batch[-1].number
-                    yield batch
-                    run = batch[-1].after
-            else:
-                batch = await self._backend.read(lambda tx: _stored(tx, run, after))  # noqa: B023
-                if batch:
-                    after = batch[-1].number
-                    yield batch
-                    run = batch[-1].after
-            if run.done or (run.status == "requires_action" and run.number <= after):
-                return
-            if self.bus.log(run.id, after) is None:
-                await asyncio.sleep(self._settings.sweep / 10)
-                job = await self._backend.read(lambda tx: runs.load_job(tx, run.id))  # noqa: B023
-                if job is None:
-                    return
-
 
 def _events(happenings: Sequence[Happening]) -> tuple[AnyEvent, ...]:
     return tuple(one.event for one in happenings)
 
 
-async def _stored(tx: Tx, run: Run, after: int) -> list[Happening]:
-    """The stored events of a run behind number `after`, with the run as it was around each."""
-    happenings: list[Happening] = []
-    before: Run | None = None
-    for rows in await runs.events(tx, run):
-        for event in rows.events:
-            now = begin(event) if isinstance(event, RunCreated) else evolve(before, event)  # type: ignore[arg-type]
-            if now.number > after:
-                happenings.append(Happening(before, event, now))
-            before = now
-    return happenings
+async def _logged(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except StoreError as error:
+        log.warning("other workers not told", extra={"error": str(error)})

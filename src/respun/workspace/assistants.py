@@ -7,31 +7,31 @@ from respun.core.drafts import AssistantChanges, AssistantDraft
 from respun.core.machine import Fresh
 from respun.core.pages import Page, PageRequest
 from respun.store import assistants
-from respun.store.backend import Backend
+from respun.workspace.failures import Store
 
 
 class Assistants:
-    def __init__(self, backend: Backend, fresh: Fresh) -> None:
-        self._backend = backend
+    def __init__(self, store: Store, fresh: Fresh) -> None:
+        self._store = store
         self._fresh = fresh
 
     async def create(self, project: str, draft: AssistantDraft) -> Assistant:
         assistant = Assistant(id=self._fresh.id("assistant"), created_at=self._fresh.now, **structs.asdict(draft))
-        await self._backend.write(lambda tx: assistants.add(tx, project, assistant))
+        await self._store.write(lambda tx: assistants.add(tx, project, assistant))
         return assistant
 
     async def list(self, project: str, page: PageRequest) -> Page[Assistant]:
-        return await self._backend.read(lambda tx: assistants.listed(tx, project, page))
+        return await self._store.read(lambda tx: assistants.listed(tx, project, page))
 
     async def get(self, project: str, ident: str) -> Assistant:
-        return await self._backend.read(lambda tx: assistants.get(tx, project, ident))
+        return await self._store.read(lambda tx: assistants.get(tx, project, ident))
 
     async def change(self, project: str, ident: str, changes: AssistantChanges) -> Assistant:
         given = {name: value for name, value in structs.asdict(changes).items() if value is not UNSET}
-        return await self._backend.write(
+        return await self._store.write(
             lambda tx: assistants.change(tx, project, ident, lambda before: structs.replace(before, **given))
         )
 
     async def delete(self, project: str, ident: str) -> None:
         """Threads and runs that used it stay as they are."""
-        await self._backend.write(lambda tx: assistants.delete(tx, project, ident), frees_space=True)
+        await self._store.write(lambda tx: assistants.delete(tx, project, ident), frees_space=True)

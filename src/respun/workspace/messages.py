@@ -11,12 +11,13 @@ from respun.core.pages import Page, PageRequest
 from respun.core.problems import Problem
 from respun.core.threads import ImageFile, Message, Thread
 from respun.store import messages, runs, threads
-from respun.store.backend import Backend, Tx
+from respun.store.backend import Tx
+from respun.workspace.failures import Store
 
 
 class Messages:
-    def __init__(self, backend: Backend, fresh: Fresh) -> None:
-        self._backend = backend
+    def __init__(self, store: Store, fresh: Fresh) -> None:
+        self._store = store
         self._fresh = fresh
 
     async def add(self, project: str, thread: str, draft: MessageDraft) -> Message:
@@ -28,35 +29,35 @@ class Messages:
                 raise Problem(f"Can't add messages to {thread} while a run {run} is active.")
             return stored
 
-        return await self._backend.write(unit)
+        return await self._store.write(unit)
 
     async def list(self, project: str, thread: str, page: PageRequest, *, run: str | None = None) -> Page[Message]:
         async def unit(tx: Tx) -> Page[Message]:
             await threads.check(tx, project, thread)
             return await messages.listed(tx, thread, page, run)
 
-        return await self._backend.read(unit)
+        return await self._store.read(unit)
 
     async def get(self, project: str, thread: str, ident: str) -> Message:
         async def unit(tx: Tx) -> Message:
             await threads.check(tx, project, thread)
             return await messages.get(tx, thread, ident)
 
-        return await self._backend.read(unit)
+        return await self._store.read(unit)
 
     async def change(self, project: str, thread: str, ident: str, metadata: Metadata) -> Message:
         async def unit(tx: Tx) -> Message:
             await messages.lock(tx, project, thread)
             return await messages.change(tx, thread, ident, lambda before: replace(before, metadata=metadata))
 
-        return await self._backend.write(unit)
+        return await self._store.write(unit)
 
     async def delete(self, project: str, thread: str, ident: str) -> None:
         async def unit(tx: Tx) -> None:
             await messages.lock(tx, project, thread)
             await messages.delete(tx, thread, ident)
 
-        await self._backend.write(unit, frees_space=True)
+        await self._store.write(unit, frees_space=True)
 
 
 def new_thread(draft: ThreadDraft, fresh: Fresh) -> Thread:

@@ -18,7 +18,8 @@ from respun.core.threads import Thread
 from respun.engine.bus import Happening
 from respun.engine.engine import Engine
 from respun.store import assistants, messages, runs, threads
-from respun.store.backend import Backend, Tx
+from respun.store.backend import Tx
+from respun.workspace.failures import Store, explained
 from respun.workspace.messages import new_messages, new_thread
 
 
@@ -38,14 +39,14 @@ class Submitted(Struct, frozen=True):
 
 
 class Runs:
-    def __init__(self, backend: Backend, engine: Engine, rules: RunRules) -> None:
-        self._backend = backend
+    def __init__(self, store: Store, engine: Engine, rules: RunRules) -> None:
+        self._store = store
         self._engine = engine
         self._rules = rules
 
     async def create(self, project: str, thread: str, draft: RunDraft) -> Run:
         """The run as it was created. It is under way when this returns, or waits for its turn."""
-        assistant = await self._backend.read(lambda tx: _load(tx, project, thread, draft.assistant))
+        assistant = await self._store.read(lambda tx: _load(tx, project, thread, draft.assistant))
         drafts = new_messages(thread, draft.additional_messages, self._engine.clock)
         created = self._created(thread, assistant, draft, None)
 
@@ -60,10 +61,11 @@ class Runs:
 
         if self._policy(draft) != "enqueue":
             await self._make_room(project, thread, draft)
-        return await self._engine.create(project, created, drafts, prepare)
+        with explained():
+            return await self._engine.create(project, created, drafts, prepare)
 
     async def create_with_thread(self, project: str, given: ThreadDraft, draft: RunDraft) -> Run:
-        assistant = await self._backend.read(lambda tx: assistants.get(tx, project, draft.assistant))
+        assistant = await self._store.read(lambda tx: assistants.get(tx, project, draft.assistant))
         resources = draft.tool_resources or given.tool_resources
         thread = replace(new_thread(given, self._engine.clock), tool_resources=resources)
         drafts = new_messages(thread.id, (*given.messages, *draft.additional_messages), self._engine.clock)
@@ -75,17 +77,18 @@ class Runs:
                 await messages.append(tx, project, thread.id, drafts)
             return False
 
-        return await self._engine.create(project, created, drafts, prepare)
+        with explained():
+            return await self._engine.create(project, created, drafts, prepare)
 
     async def list(self, project: str, thread: str, page: PageRequest) -> Page[Run]:
         async def unit(tx: Tx) -> Page[Run]:
             await threads.check(tx, project, thread)
             return await runs.listed(tx, thread, page)
 
-        return await self._backend.read(unit)
+        return await self._store.read(unit)
 
     async def get(self, project: str, thread: str, ident: str) -> Run:
-        return await self._backend.read(lambda tx: _found(tx, project, thread, ident))
+        return await self._store.read(lambda tx: _found(tx, project, thread, ident))
 
     async def change(self, project: str, thread: str, ident: str, metadata: Metadata) -> Run:
         async def unit(tx: Tx) -> Run:
@@ -96,7 +99,7 @@ class Runs:
                 refuse_change(replace(run, status="in_progress"))
             return changed
 
-        return await self._backend.write(unit)
+        return await self._store.write(unit)
 
     async def cancel(self, project: str, thread: str, ident: str) -> Run:
         """The run as it begins to be cancelled."""
@@ -116,14 +119,14 @@ class Runs:
             await _found(tx, project, thread, ident)
             return await runs.steps(tx, ident, page)
 
-        return await self._backend.read(unit)
+        return await self._store.read(unit)
 
     async def step(self, project: str, thread: str, ident: str, step: str) -> Step:
         async def unit(tx: Tx) -> Step:
             await _found(tx, project, thread, ident)
             return await runs.step(tx, ident, step)
 
-        return await self._backend.read(unit)
+        return await self._store.read(unit)
 
     def follow(self, run: Run, after: int = 0) -> AsyncIterator[Sequence[Happening]]:
         """Events behind number `after`, as they come, until the run is done or waits for its caller."""
@@ -132,15 +135,16 @@ class Runs:
     async def _give(
         self, project: str, thread: str, ident: str, given: Input, check: Callable[[Run], None]
     ) -> Sequence[Happening]:
-        await self._backend.read(lambda tx: threads.check(tx, project, thread))
-        return await self._engine.give(project, thread, ident, given, check)
+        await self._store.read(lambda tx: threads.check(tx, project, thread))
+        with explained():
+            return await self._engine.give(project, thread, ident, given, check)
 
     def _policy(self, draft: RunDraft) -> Literal["reject", "enqueue", "interrupt"]:
         return draft.when_busy or self._rules.when_busy
 
     async def _make_room(self, project: str, thread: str, draft: RunDraft) -> None:
         """Refuse before the model is called for nothing, or cancel the run that is in the way."""
-        active = await self._backend.read(lambda tx: runs.active(tx, thread))
+        active = await self._store.read(lambda tx: runs.active(tx, thread))
         if not active:
             return
         if self._policy(draft) == "reject":

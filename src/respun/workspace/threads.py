@@ -11,13 +11,14 @@ from respun.core.runs import Run
 from respun.core.threads import Message, Thread
 from respun.engine.engine import Engine
 from respun.store import messages, runs, threads
-from respun.store.backend import Backend, Tx
+from respun.store.backend import Tx
+from respun.workspace.failures import Store
 from respun.workspace.messages import new_messages, new_thread
 
 
 class Threads:
-    def __init__(self, backend: Backend, engine: Engine) -> None:
-        self._backend = backend
+    def __init__(self, store: Store, engine: Engine) -> None:
+        self._store = store
         self._engine = engine
 
     async def create(self, project: str, draft: ThreadDraft) -> Thread:
@@ -29,7 +30,7 @@ class Threads:
             if drafts:
                 await messages.append(tx, project, thread.id, drafts)
 
-        await self._backend.write(unit)
+        await self._store.write(unit)
         return thread
 
     async def list(
@@ -44,18 +45,18 @@ class Threads:
     ) -> Page[Thread]:
         """Threads with all of this metadata, created in [from, to), that the assistant has run on."""
         chosen = threads.ThreadFilter(metadata or {}, created_from, created_to, assistant)
-        return await self._backend.read(lambda tx: threads.listed(tx, project, page, chosen))
+        return await self._store.read(lambda tx: threads.listed(tx, project, page, chosen))
 
     async def search(self, project: str, query: str, page: PageRequest) -> Page[Message]:
         """Messages of all threads that hold every word of the query, newest first unless asked otherwise."""
-        return await self._backend.scan(lambda tx: messages.search(tx, project, query, page))
+        return await self._store.scan(lambda tx: messages.search(tx, project, query, page))
 
     async def get(self, project: str, ident: str) -> Thread:
-        return await self._backend.read(lambda tx: threads.get(tx, project, ident))
+        return await self._store.read(lambda tx: threads.get(tx, project, ident))
 
     async def change(self, project: str, ident: str, changes: ThreadChanges) -> Thread:
         given = {name: value for name, value in structs.asdict(changes).items() if value is not UNSET}
-        return await self._backend.write(
+        return await self._store.write(
             lambda tx: threads.change(tx, project, ident, lambda before: structs.replace(before, **given))
         )
 
@@ -66,12 +67,12 @@ class Threads:
             await threads.check(tx, project, ident)
             return await runs.active_ids(tx, ident)
 
-        for run in await self._backend.read(open_runs):
+        for run in await self._store.read(open_runs):
             try:
                 await self._engine.give(project, ident, run, Cancel(), _anything)
             except Problem:
                 continue
-        await self._backend.write(lambda tx: threads.delete(tx, project, ident), frees_space=True)
+        await self._store.write(lambda tx: threads.delete(tx, project, ident), frees_space=True)
 
 
 def _anything(run: Run) -> None:

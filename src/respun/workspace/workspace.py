@@ -7,6 +7,7 @@ from msgspec import Struct
 from respun.engine.engine import Engine
 from respun.store.backend import Backend
 from respun.workspace.assistants import Assistants
+from respun.workspace.failures import Store
 from respun.workspace.messages import Messages
 from respun.workspace.runs import RunRules, Runs
 from respun.workspace.threads import Threads
@@ -30,10 +31,11 @@ class Workspace:
         models: Callable[[], Awaitable[tuple[ModelCard, ...]]],
         rules: RunRules | None = None,
     ) -> None:
-        self.assistants = Assistants(backend, engine.clock)
-        self.threads = Threads(backend, engine)
-        self.messages = Messages(backend, engine.clock)
-        self.runs = Runs(backend, engine, rules or RunRules())
+        store = Store(backend)
+        self.assistants = Assistants(store, engine.clock)
+        self.threads = Threads(store, engine)
+        self.messages = Messages(store, engine.clock)
+        self.runs = Runs(store, engine, rules or RunRules())
         self._models = models
 
     async def models(self, project: str) -> tuple[ModelCard, ...]:
