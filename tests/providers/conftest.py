@@ -14,7 +14,7 @@ from respun.providers.upstream import Effects, Timeouts, Upstream
 __all__ = ["upstream"]
 
 KEY = "sk-test-4f9a8b7c6d5e4f3a2b1c"
-QUICK = Timeouts(connect=1.0, first_byte=0.15, idle=0.15, total=60.0, listing=0.15)
+QUICK = Timeouts(connect=2.0, first_byte=0.5, idle=0.3, total=60.0, listing=0.5)
 
 
 @dataclass

@@ -1,6 +1,9 @@
 """Calls that go well: what is sent, and how answers are read that take liberties."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -365,3 +368,8 @@ async def test_a_list_of_models_that_does_not_come_is_a_model_error(
     with pytest.raises(ModelError) as raised:
         await provider_of().models()
     assert raised.value.kind == kind
+
+
+def test_the_http_client_is_imported_when_first_used() -> None:
+    code = "import sys, respun.providers.chat, respun.providers.route; assert 'aiohttp' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": os.pathsep.join(sys.path)})

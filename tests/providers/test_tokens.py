@@ -1,5 +1,6 @@
 """Counts of tokens, exact where the vocabulary is at hand."""
 
+import os
 import subprocess
 import sys
 
@@ -51,12 +52,12 @@ def test_without_the_extra_counts_are_estimates() -> None:
         "from respun.providers.tokens import count, estimate\n"
         "assert count('twelve bytes') == estimate('twelve bytes') == 3"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": "src"})
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": os.pathsep.join(sys.path)})
 
 
 def test_the_vocabulary_is_loaded_at_the_first_count_and_once() -> None:
     code = "import sys, respun.providers.tokens; assert 'quicktok' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": "src"})
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": os.pathsep.join(sys.path)})
     assert counter("o200k") is counter("o200k")
 
 

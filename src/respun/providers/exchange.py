@@ -14,6 +14,7 @@ from respun.providers.answer import AnswerReader, BadAnswer, ErrorInAnswer
 from respun.providers.faults import Failure
 from respun.providers.sse import EventReader, EventTooLarge
 from respun.providers.upstream import Effects, Upstream
+from respun.providers.watch import Watch
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession, StreamReader
@@ -46,6 +47,7 @@ class Exchange:
         self._answer = AnswerReader(effects.new_call_id, upstream.max_answer)
         self._events = EventReader(upstream.max_event)
         self._response: ClientResponse | None = None
+        self._watch = Watch(self._abort)
         self._patience = upstream.timeouts.first_byte if upstream.streaming else upstream.timeouts.total
 
     async def open(self, session: "ClientSession") -> None:
@@ -82,11 +84,14 @@ class Exchange:
 
     def close(self) -> None:
         """Keeps the connection for the next call if the answer was read to its end, and else cuts it."""
-        if self._response is None:
-            return
-        if self.done:
+        self._watch.stop()
+        if self.done and self._response is not None:
             self._response.release()
         else:
+            self._abort()
+
+    def _abort(self) -> None:
+        if self._response is not None:
             self._response.close()
 
     def _wait(self) -> float:
@@ -113,18 +118,24 @@ class Exchange:
         """Empty at the end of the stream."""
         import aiohttp
 
+        self._watch.wait(self._wait())
         try:
-            async with asyncio.timeout(self._wait()):
-                return await content.readany()
-        except TimeoutError:
-            failure = self._report.timeout("sent nothing more", self._patience)
-            if self._deadline <= asyncio.get_running_loop().time():
-                failure = self._report.timeout("did not end its answer", self._upstream.timeouts.total)
+            return await content.readany()
         except (aiohttp.ClientError, OSError) as error:
-            failure = self._report.broken(f"broke off its answer: {reason_of(error)}.", again=True)
+            failure = self._silent() if self._watch.expired else self._cut(error)
+        finally:
+            self._watch.over()
         if self._answer.complete:  # Only the usage may be missing, so the answer is whole.
             return b""
         raise Failed(failure)
+
+    def _silent(self) -> Failure:
+        if self._deadline <= asyncio.get_running_loop().time():
+            return self._report.timeout("did not end its answer", self._upstream.timeouts.total)
+        return self._report.timeout("sent nothing more", self._patience)
+
+    def _cut(self, error: BaseException) -> Failure:
+        return self._report.broken(f"broke off its answer: {reason_of(error)}.", again=True)
 
     async def _read_whole(self, response: "ClientResponse") -> Sequence[News]:
         import aiohttp
@@ -136,8 +147,7 @@ class Exchange:
         except TimeoutError:
             raise Failed(self._report.timeout("did not end its answer", self._upstream.timeouts.total)) from None
         except (aiohttp.ClientError, OSError) as error:
-            broken = self._report.broken(f"broke off its answer: {reason_of(error)}.", again=True)
-            raise Failed(broken) from None
+            raise Failed(self._cut(error)) from None
         if len(body) > limit:
             raise BadAnswer("gave an answer longer than the limit set for it (max_answer).")
         return self._ended(self._answer.read_whole(body))

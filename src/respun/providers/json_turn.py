@@ -14,6 +14,8 @@ _REPLY: Final = re.compile(r'\s*\{\s*"reply"\s*:\s*"')
 _FENCED: Final = re.compile(r"\s*```(?:json)?\s*(.*?)\s*(?:```\s*)?$", re.DOTALL)
 _PLAIN: Final = re.compile(r'[^"\\]+')
 _HEX: Final = re.compile(r"[0-9a-fA-F]{4}")
+_LONGEST_HEAD: Final = 64
+"""Pieces after which what is held can no longer be the head of a reply."""
 _ESCAPES: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -74,10 +76,6 @@ class TurnReader:
             return ""
         reply = found.get("reply", found)
         return reply if isinstance(reply, str) else msgspec.json.encode(reply).decode()
-
-
-_LONGEST_HEAD: Final = 64
-"""Pieces after which what is held can no longer be the head of a reply."""
 
 
 def _decoded(text: str) -> Any:

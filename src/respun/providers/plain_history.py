@@ -21,17 +21,27 @@ def in_plain_words(messages: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
     """A call is shown as the JSON the model answers with, an output as a user's message; roles still alternate."""
     names: dict[str, str] = {}
     plain: list[ChatMessage] = []
+    outputs: list[str] = []
     for message in messages:
+        if isinstance(message, ToolMessage):
+            name = names.get(message.tool_call_id, message.tool_call_id)
+            outputs.append(f"The tool {name} answered:\n{message.content}")
+            continue
+        _tell(plain, outputs)
         match message:
             case AssistantMessage(content, tuple() as calls) if calls:
                 names |= {call.id: call.function.name for call in calls}
-                said = [content] if content else []
-                plain.append(AssistantMessage("\n".join([*said, *map(_written, calls)])))
-            case ToolMessage(ident, content):
-                _add_output(plain, f"The tool {names.get(ident, ident)} answered:\n{content}", ident in names)
+                plain.append(AssistantMessage("\n".join([*([content] if content else []), *map(_written, calls)])))
             case _:
                 plain.append(message)
+    _tell(plain, outputs)
     return tuple(plain)
+
+
+def _tell(plain: list[ChatMessage], outputs: list[str]) -> None:
+    if outputs:
+        plain.append(UserMessage("\n\n".join(outputs)))
+        outputs.clear()
 
 
 def with_system(messages: Sequence[ChatMessage], text: str) -> tuple[ChatMessage, ...]:
@@ -45,16 +55,3 @@ def with_system(messages: Sequence[ChatMessage], text: str) -> tuple[ChatMessage
 def _written(call: ChatToolCall) -> str:
     name = msgspec.json.encode(call.function.name).decode()
     return f'{{"tool": {name}, "arguments": {call.function.arguments or "{}"}}}'
-
-
-def _add_output(plain: list[ChatMessage], text: str, known: bool) -> None:
-    last = plain[-1] if plain else None
-    if (
-        known
-        and isinstance(last, UserMessage)
-        and isinstance(last.content, str)
-        and last.content.startswith("The tool ")
-    ):
-        plain[-1] = UserMessage(f"{last.content}\n\n{text}")
-    else:
-        plain.append(UserMessage(text))
