@@ -9,7 +9,9 @@ from typing import Final
 
 from msgspec import Struct
 
-KEEP_ALIVE: Final = b": keep-alive\n\n"
+# One line, without the blank one that ends a frame: having seen an id, openai-python would take that for a frame
+# without data, and fail on it.
+KEEP_ALIVE: Final = b": keep-alive\n"
 _POSITION: Final = re.compile(r"(\d{1,15})(?:\.(\d{1,6}))?")
 
 

@@ -3,7 +3,6 @@
 `Operation` is the HTTP edge: what a handler raises becomes an answer here, and nothing passes it unlogged.
 """
 
-import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
@@ -13,12 +12,13 @@ from uuid import uuid4
 from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
+from respun import telemetry
 from respun.core.problems import Problem, ProblemKind
 from respun.dialects.openai import problems
 from respun.dialects.openai.problems import Refused
 from respun.dialects.openai.queries import Query, read
 
-log = logging.getLogger("respun.dialects.openai")
+log: Final = telemetry.log("dialects.openai")
 
 _JSON: Final = b"application/json"
 _MOST_SHOWN: Final = 256
@@ -38,8 +38,8 @@ class Dialect(Struct, frozen=True):
 
     name: str = "openai"
     strict: bool = True
-    statuses: Mapping[ProblemKind, int] = problems.STATUSES
-    answers: Mapping[str, int] = MappingProxyType({})
+    statuses: Mapping[ProblemKind, int] = MappingProxyType(problems.STATUSES)
+    answers: Mapping[str, int] = {}
     error_body: Callable[[Problem, Refused], bytes] = problems.error_body
     organization: str = "respun"
     poll_ms: int = 100
@@ -170,8 +170,8 @@ class Operations:
             return
         except ClientGone:
             return
-        except Exception:
-            log.exception("request failed", extra={"request": call.request_id, "path": call.path})
+        except Exception as fault:
+            log.error("request failed", cause=fault, request=call.request_id, path=call.path)
             await refuse(call, problems.broken(call.request_id), send)
             return
         if isinstance(answer, Answer):

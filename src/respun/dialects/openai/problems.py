@@ -1,6 +1,5 @@
 """How a problem looks on the OpenAI dialect: status, body, and whether a client should try again (contract 5)."""
 
-from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -8,7 +7,7 @@ from msgspec import Struct
 
 from respun.core.problems import Problem, ProblemKind
 
-_STATUSES: dict[ProblemKind, int] = {
+STATUSES: Final[dict[ProblemKind, int]] = {
     "invalid": 400,
     "unauthorized": 401,
     "forbidden": 403,
@@ -22,7 +21,6 @@ _STATUSES: dict[ProblemKind, int] = {
     "full": 507,
     "unavailable": 503,
 }
-STATUSES: Final = MappingProxyType(_STATUSES)
 _TYPES: Final[dict[ProblemKind, str]] = {
     "rate_limited": "rate_limit_exceeded",
     "broken": "server_error",

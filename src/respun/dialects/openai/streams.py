@@ -5,13 +5,13 @@ that goes away ends its own stream; the run goes on.
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
-from typing import Final
+from contextlib import aclosing, suppress
+from typing import Any, Final, cast
 
 from starlette.types import Send
 
+from respun import telemetry
 from respun.core.problems import Problem
 from respun.dialects.frames import KEEP_ALIVE, Position, behind
 from respun.dialects.openai import problems
@@ -19,7 +19,7 @@ from respun.dialects.openai.answers import Call
 from respun.dialects.openai.events import DONE, render
 from respun.workspace import Happening
 
-log = logging.getLogger("respun.dialects.openai")
+log: Final = telemetry.log("dialects.openai")
 
 _HEAD: Final = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -62,13 +62,14 @@ class Stream:
 
     async def _write_all(self, call: Call, send: Send) -> None:
         try:
-            async for batch in self._happenings:
-                await self._write(b"".join(self._frames(happening, call) for happening in batch), send)
+            async with aclosing(cast(Any, self._happenings)) as batches:
+                async for batch in batches:
+                    await self._write(b"".join(self._frames(happening, call) for happening in batch), send)
             await self._write(DONE, send)
         except Problem as problem:
             await self._write(problems.error_frame(problem), send)
-        except Exception:
-            log.exception("stream failed", extra={"request": call.request_id, "path": call.path})
+        except Exception as fault:
+            log.error("stream failed", cause=fault, request=call.request_id, path=call.path)
             await self._write(problems.error_frame(problems.broken(call.request_id)), send)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
