@@ -74,6 +74,7 @@ class Keeper:
 
     async def start(self, seconds: float) -> Ready:
         """Raises `NoSandbox` if the fork server does not come up in time."""
+        await self.stop()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         source = str(Path(__file__).parents[2])

@@ -118,6 +118,14 @@ class Local:
         """The first process of a live session, to measure it from outside."""
         return self._keeper.pid_of(self._room(session).token)
 
+    def user_of(self, session: str) -> int | None:
+        """The user id of a session; None where it is the server's."""
+        return self._room(session).user
+
+    def data_of(self, session: str) -> str:
+        """The folder on this machine that holds the session's files."""
+        return self._room(session).data
+
     @property
     def server_pid(self) -> int:
         """The fork server's."""

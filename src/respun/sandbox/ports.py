@@ -23,7 +23,7 @@ class Limits(Struct, frozen=True):
     memory: int = 1 << 30
     """Of all processes of a session together; shared memory is counted once."""
     processes: int = 64
-    """Threads count as processes where each session has a user of its own."""
+    """Threads count as processes."""
     disk: int = 512 << 20
     file: int = 256 << 20
     files: int = 10_000

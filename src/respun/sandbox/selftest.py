@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import os
 import socket
-import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -145,9 +144,7 @@ async def canary(user: int | None) -> AsyncIterator[Canary]:
             os.chmod(f"{folder}/{name}", 0o777)  # noqa: S103
             if kind == socket.SOCK_STREAM:
                 unix.listen()
-        waiting = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)", env={"SECRET": _SECRET}
-        )
+        waiting = await asyncio.create_subprocess_exec("/bin/sleep", "600", env={"SECRET": _SECRET}, user=user)
         try:
             yield Canary(folder, server.getsockname()[1], waiting.pid)
         finally:

@@ -27,6 +27,7 @@ from respun.sandbox.kernel import Kernel
 
 _TICK: Final = 0.05
 _FILES_EVERY: Final = 4
+_DYING: Final = 2  # milliseconds
 _LOG_KEEP, _LOG_MOST = 1 << 20, 16 << 20
 _SUBREAPER: Final = 36
 
@@ -52,6 +53,8 @@ class Warden:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._sessions: dict[str, Session] = {}
+        self._dying: set[str] = set()
+        """Their leader is dead, something of their group is not yet."""
         self._ticks = 0
 
     def serve(self) -> None:
@@ -66,9 +69,11 @@ class Warden:
         due = time.monotonic()
         while True:
             watching = any(session.awake for session in self._sessions.values())
-            ready = {fd for fd, _ in poll.poll(1000 * max(0.0, due - time.monotonic()) if watching else None)}
+            pause = max(0.0, due - time.monotonic()) if watching else None
+            ready = {fd for fd, _ in poll.poll(_DYING if self._dying else None if pause is None else 1000 * pause)}
             if wake in ready:
                 os.read(wake, 4096)
+            if wake in ready or self._dying:
                 self._reap()
             if self._control.fileno() in ready and not self._obey():
                 break
@@ -129,21 +134,26 @@ class Warden:
             os.killpg(session.pid, number)
 
     def _reap(self) -> None:
-        """Bury the dead: orphans, and leaders after the rest of their group was killed."""
+        """Bury the dead: orphans at once, a leader when nothing of its group is left."""
         leaders = {session.pid: session for session in self._sessions.values()}
         for pid, session in leaders.items():
             if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                self._dying.add(session.name)
                 self._signal(session, signal.SIGKILL)
-                self._bury(session)
-        for process in watch.dead_children(os.getpid()):
-            if process not in leaders:
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(process, os.WNOHANG)
+        for orphan in set(watch.dead_children(os.getpid())) - set(leaders):
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(orphan, os.WNOHANG)
+        if self._dying:
+            living = {process.group for process in watch.descendants(os.getpid())}
+            for name in tuple(self._dying):
+                if self._sessions[name].pid not in living:
+                    self._bury(self._sessions[name])
 
     def _bury(self, session: Session) -> None:
         status = os.waitstatus_to_exitcode(os.waitpid(session.pid, 0)[1])
         os.close(session.log)
         del self._sessions[session.name]
+        self._dying.discard(session.name)
         self._say({"ended": session.name, "why": session.why or "exit", "status": status})
 
     def _watch(self) -> None:

@@ -20,6 +20,7 @@ class Process:
     group: int
     resident: int
     """Bytes, shared pages included."""
+    threads: int
 
 
 def descendants(pid: int) -> list[Process]:
@@ -34,7 +35,7 @@ def descendants(pid: int) -> list[Process]:
 
 
 def too_many(processes: list[Process], memory: int, count: int) -> Excess | None:
-    if len(processes) > count:
+    if sum(process.threads for process in processes) > count:
         return "processes"
     if sum(process.resident for process in processes) <= memory:
         return None
@@ -110,7 +111,7 @@ def _process(pid: int) -> Process | None:
             words = stat.read().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return None if words[0] in "ZX" else Process(pid, int(words[2]), int(words[21]) * _PAGE)
+    return None if words[0] in "ZX" else Process(pid, int(words[2]), int(words[21]) * _PAGE, int(words[17]))
 
 
 def _proportional(process: Process) -> int:
