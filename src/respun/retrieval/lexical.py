@@ -47,8 +47,8 @@ class TextIndex:
     def write(self, texts: Iterable[tuple[int, int, str]], dropped_files: Iterable[int] = ()) -> None:
         """Durable when it returns. `texts` are (slot, file number, text)."""
         writer = self._index.writer(heap_size=_HEAP, num_threads=1)
-        for number in dropped_files:
-            writer.delete_documents_by_term("file", number)
+        if numbers := list(dropped_files):
+            writer.delete_documents_by_query(tantivy.Query.term_set_query(self._index.schema, "file", numbers))
         for slot, number, text in texts:
             writer.add_document(_document(slot, number, text))
         writer.commit()
