@@ -27,7 +27,6 @@ from respun.providers.discover import (
     LocalAddress,
     discover,
 )
-from respun.providers.download import PullError, pull
 from respun.providers.hardware import inspect_machine
 from respun.providers.route import Route, Router, Routes, Target
 from respun.settle import ConfigError
@@ -49,9 +48,14 @@ class Nobody:
     def __init__(self, sentence: str) -> None:
         self._sentence = sentence
 
-    async def stream(self, request: ModelRequest) -> AsyncIterator[Sequence[News]]:
+    def stream(self, request: ModelRequest) -> AsyncIterator[Sequence[News]]:
+        return self
+
+    def __aiter__(self) -> AsyncIterator[Sequence[News]]:
+        return self
+
+    async def __anext__(self) -> Sequence[News]:
         raise ModelError("unavailable", self._sentence)
-        yield ()
 
 
 class Models:
@@ -164,6 +168,8 @@ def _told(pattern: str, route: RouteSettings) -> str:
 
 
 async def _fetch(model: CatalogueModel, config: Config, environ: Mapping[str, str]) -> None:
+    from respun.providers.download import PullError, pull
+
     log.info("fetching a model", model=model.name, megabytes=model.size // 1_000_000, licence=model.licence)
     try:
         await pull(model, config.models_folder, environ=environ)
