@@ -64,13 +64,13 @@ class Models:
     def __init__(self, router: Router, answers: str, upstreams: Upstreams, config: Config) -> None:
         self.router = router
         self.answers = answers
-        self._upstreams = upstreams
+        self.upstreams = upstreams
         self._config = config
         self._fetching: list[asyncio.Task[None]] = []
 
     def startup(self, environ: Mapping[str, str]) -> None:
         """Fetch embedded models that aren't here now, so that the first run needn't wait as long."""
-        for provider in self._upstreams.embedded.values():
+        for provider in self.upstreams.embedded.values():
             if not is_present(provider.model, self._config.models_folder):
                 self._fetching.append(asyncio.create_task(_fetch(provider.model, self._config, environ)))
 
@@ -81,7 +81,7 @@ class Models:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await self.router.aclose()
-        await self._upstreams.aclose()
+        await self.upstreams.aclose()
 
 
 async def find_models(
