@@ -28,7 +28,7 @@ _STOP_SECONDS = 15.0
 _OLD_MODEL = "gpt-4-turbo"
 QUESTIONS = (
     "What is the capital of France?",
-    "And what did I just ask you about?",
+    "And of Italy?",
 )
 
 
@@ -48,7 +48,8 @@ def demo(scripted: bool, **flags: Any) -> None:
     make_room(settled)
     config = settled.config
     default = asyncio.run(_default(config))
-    _bring(default, config)
+    if _bring(default, config):
+        default = asyncio.run(_default(config))
     given = {name: str(value) for name, value in flags.items() if value is not None}
     with tempfile.TemporaryDirectory(prefix="respun-demo-") as folder, _server(given, config, Path(folder)) as origin:
         _converse(origin, config, default)
@@ -64,16 +65,18 @@ async def _default(config: Config) -> "Default | None":
         raise click.ClickException(str(error)) from None
 
 
-def _bring(default: "Default | None", config: Config) -> None:
-    """Fetch the embedded model where one sees it come, and end here if nothing can answer."""
+def _bring(default: "Default | None", config: Config) -> bool:
+    """Fetch the embedded model where one sees it come: whether it did. Ends here if nothing can answer."""
     from respun.providers.discover import FoundEmbedded, FoundNothing
 
     if isinstance(default, FoundNothing):
         raise click.ClickException(f"{default.sentence} `respun demo --scripted` shows the rest without a model.")
-    if isinstance(default, FoundEmbedded) and not default.present:
-        from respun.cli.models import fetch
+    if not isinstance(default, FoundEmbedded) or default.present:
+        return False
+    from respun.cli.models import fetch
 
-        fetch(default.model, config)
+    fetch(default.model, config)
+    return True
 
 
 @contextlib.contextmanager
