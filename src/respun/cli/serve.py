@@ -20,13 +20,14 @@ def serve(**flags: Any) -> None:
     from respun import telemetry
     from respun.cli.banner import announce
     from respun.store.backend import StorageUnavailable, StoreRefused
-    from respun.web import app, server
+    from respun.web import server
+    from respun.web.app import build
 
     telemetry.start(settled.config.log_level, settled.config.log_format)
     if settled.unknown:
         telemetry.log("server").warning("variables that are no settings", names=" ".join(settled.unknown))
     try:
-        server.run(server.serve(settled.config, app.build, announce))
+        server.run(server.serve(settled.config, build, announce))
     except (server.ServeRefused, StoreRefused, StorageUnavailable) as error:
         raise Refusal(str(error)) from None
     except KeyboardInterrupt:

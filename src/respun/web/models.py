@@ -27,7 +27,6 @@ from respun.providers.discover import (
     LocalAddress,
     discover,
 )
-from respun.providers.download import PullError, pull
 from respun.providers.hardware import inspect_machine
 from respun.providers.route import Route, Router, Routes, Target
 from respun.settle import ConfigError
@@ -49,9 +48,14 @@ class Nobody:
     def __init__(self, sentence: str) -> None:
         self._sentence = sentence
 
-    async def stream(self, request: ModelRequest) -> AsyncIterator[Sequence[News]]:
+    def stream(self, request: ModelRequest) -> AsyncIterator[Sequence[News]]:
+        return self
+
+    def __aiter__(self) -> AsyncIterator[Sequence[News]]:
+        return self
+
+    async def __anext__(self) -> Sequence[News]:
         raise ModelError("unavailable", self._sentence)
-        yield ()
 
 
 class Models:
@@ -60,13 +64,13 @@ class Models:
     def __init__(self, router: Router, answers: str, upstreams: Upstreams, config: Config) -> None:
         self.router = router
         self.answers = answers
-        self._upstreams = upstreams
+        self.upstreams = upstreams
         self._config = config
         self._fetching: list[asyncio.Task[None]] = []
 
     def startup(self, environ: Mapping[str, str]) -> None:
         """Fetch embedded models that aren't here now, so that the first run needn't wait as long."""
-        for provider in self._upstreams.embedded.values():
+        for provider in self.upstreams.embedded.values():
             if not is_present(provider.model, self._config.models_folder):
                 self._fetching.append(asyncio.create_task(_fetch(provider.model, self._config, environ)))
 
@@ -77,7 +81,7 @@ class Models:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await self.router.aclose()
-        await self._upstreams.aclose()
+        await self.upstreams.aclose()
 
 
 async def find_models(
@@ -164,6 +168,8 @@ def _told(pattern: str, route: RouteSettings) -> str:
 
 
 async def _fetch(model: CatalogueModel, config: Config, environ: Mapping[str, str]) -> None:
+    from respun.providers.download import PullError, pull
+
     log.info("fetching a model", model=model.name, megabytes=model.size // 1_000_000, licence=model.licence)
     try:
         await pull(model, config.models_folder, environ=environ)

@@ -81,8 +81,8 @@ async def serve(
     with contextlib.closing(bind(config.host, config.port)) as listener:
         app = await build(config)
         try:
-            await app.startup()
             await admit(config, app.backend, time.time())
+            await app.startup()
             port: int = listener.getsockname()[1]
             await Server(config, app, lambda: ready(Serving(config, app, port))).serve(sockets=[listener])
         finally:
@@ -182,7 +182,7 @@ async def admit(config: Config, backend: Backend, now: float) -> None:
     if not config.insecure:
         where = "" if config.database else f" --data {shlex.quote(str(config.data))}"
         raise ServeRefused(
-            f"respun will not listen on {config.host} without a key: whoever reaches it could use it and read "
+            f"It will not listen on {config.host} without a key: whoever reaches it could use it and read "
             f"everything. Make one with this command, then start again:\n\n  respun keys create{where}\n"
         )
     log.warning(
