@@ -11,11 +11,10 @@ import pytest
 import pytest_asyncio
 import uvicorn
 from openai import AsyncOpenAI
-from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
-from respun.dialects.openai.answers import Dialect, UnknownPath
-from respun.dialects.openai.routes import routes
+from respun.dialects.openai.answers import Dialect
+from respun.dialects.openai.routes import application
 from respun.engine.clock import Clock
 from respun.engine.engine import Engine, EngineSettings
 from respun.engine.turns import Turns
@@ -35,11 +34,11 @@ class Server(uvicorn.Server):
 
 class App:
     def __init__(self, ws: Workspace) -> None:
-        self._router = Router(routes(ws, QUICK), redirect_slashes=False, default=UnknownPath(QUICK))
+        self._dialect = application(ws, QUICK)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["respun.project"] = "default"
-        await self._router(scope, receive, send)
+        await self._dialect(scope, receive, send)
 
 
 async def _models() -> tuple[ModelCard, ...]:

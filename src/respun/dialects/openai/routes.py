@@ -1,16 +1,16 @@
 """The paths of the API: each reads a request, makes one call to the workspace and shows what it answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, Router
 
 from respun.core.pages import Page
 from respun.core.problems import Problem
 from respun.core.runs import Run, Step
 from respun.dialects.frames import Position
 from respun.dialects.openai import queries, requests, shapes
-from respun.dialects.openai.answers import Answer, Call, Dialect, Handler, Headers, Operations, Sending
+from respun.dialects.openai.answers import Answer, Call, Dialect, Handler, Headers, Operations, Sending, UnknownPath
 from respun.dialects.openai.objects import DeletedObject, ListObject, ModelObject, WireObject
 from respun.dialects.openai.streams import Stream
 from respun.dialects.openai.validate import shown
@@ -21,8 +21,15 @@ T = TypeVar("T")
 OPENAI: Final = Dialect()
 
 
+def application(ws: Workspace, dialect: Dialect = OPENAI, more: Sequence[BaseRoute] = ()) -> Router:
+    """The dialect as an ASGI application, which answers every path, those that it does not know in its own way.
+
+    It is to be mounted behind an authentication that sets `respun.project` in the scope. `more` are further routes.
+    """
+    return Router([*routes(ws, dialect), *more], redirect_slashes=False, default=UnknownPath(dialect))
+
+
 def routes(ws: Workspace, dialect: Dialect = OPENAI) -> list[Route]:
-    """To be mounted under an authentication that sets `respun.project` in the scope; `UnknownPath` answers the rest."""
     paths = {
         **Assistants(ws).paths(),
         # In this order: `/threads/runs` and `/threads/search` come before `/threads/{thread_id}`.

@@ -6,7 +6,7 @@ that goes away ends its own stream; the run goes on.
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Any, Final, cast
 
 from starlette.types import Send
@@ -102,6 +102,7 @@ class Stream:
 async def _stop(*tasks: "asyncio.Future[None]") -> None:
     for task in tasks:
         task.cancel()
+    await asyncio.wait(tasks)
     for task in tasks:
-        with suppress(asyncio.CancelledError):
-            await task
+        if not task.cancelled() and (fault := task.exception()):
+            raise fault
