@@ -202,7 +202,7 @@ def test_a_confined_process_can_open_no_file_and_no_socket(tmp_path: Path) -> No
             lambda: os.stat(secret).st_mode and os.listdir("/"),
             socket.socket,
             os.fork,
-        ):  # noqa: SIM115
+        ):
             try:
                 could += b"y" if attempt() else b"y"
             except OSError:

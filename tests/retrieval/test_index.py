@@ -15,7 +15,7 @@ from respun.retrieval.lexical import Match
 
 DIMS = 64
 MODEL = "made-up"
-WORDS = "amber basil cedar delta ember fjord grove heron iris jasper kelp lotus".split()
+WORDS = ["amber", "basil", "cedar", "delta", "ember", "fjord", "grove", "heron", "iris", "jasper", "kelp", "lotus"]
 
 
 def vectors_of(count: int, seed: int) -> Vectors:

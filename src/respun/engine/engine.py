@@ -23,7 +23,7 @@ from respun.engine.driver import Driver, Lost, Shop
 from respun.engine.follow import POLL, follow, stored
 from respun.engine.journal import Entry, Journal, Written, write
 from respun.engine.turns import Turns
-from respun.store import runs, threads
+from respun.store import effects, runs, threads
 from respun.store.backend import Backend, StoreError, Tx
 from respun.store.runs import Claim
 
@@ -378,10 +378,11 @@ class Engine:
             log.info("input not taken", extra={"run": driver.run.id, "error": str(error)})
 
     async def _purge_loop(self) -> None:
-        """Remove what deleted threads left behind, a little at a time."""
+        """Remove what deleted threads and old requests left behind, a little at a time."""
         while True:
             try:
                 more = await self._backend.write(threads.purge_some)
+                more |= await self._backend.write(lambda tx: effects.forget_old(tx, self.clock.now))
             except StoreError as error:
                 log.warning("nothing purged", extra={"error": str(error)})
                 more = False

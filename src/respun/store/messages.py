@@ -83,6 +83,12 @@ async def newest(tx: Tx, thread: str, below: int, limit: int) -> list[Message]:
     return [_message(row) for row in rows]
 
 
+async def is_newest(tx: Tx, thread: str, ident: str) -> bool:
+    """Whether nothing was said in the thread since."""
+    rows = await tx.all(_sql.newest_id, thread=thread)
+    return bool(rows) and rows[0]["id"] == ident
+
+
 async def search(tx: Tx, project: str, query: str, request: PageRequest) -> Page[Message]:
     """Messages of all threads of the project that hold every word of the query."""
     words = search_words(query)

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from respun.core.once import Once
 from respun.core.pages import Page, PageRequest, T
 from respun.core.problems import Problem
 from respun.store.backend import Row, Tx
@@ -57,3 +58,8 @@ async def place_in(tx: Tx, scope: str, ident: str, param: str, row: Row | None) 
 async def bury(tx: Tx, scope: str, ident: str, place: int) -> None:
     """Remember where a deleted object stood, for cursors that still name it."""
     await tx.run(_sql.bury, id=ident, scope=scope, place=place)
+
+
+async def buried_before(tx: Tx, once: Once | None, scope: str, ident: str) -> bool:
+    """Whether a delete that is sent again has been done before."""
+    return once is not None and once.repeated and await tx.one(_sql.buried, id=ident, scope=scope) is not None

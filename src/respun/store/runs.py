@@ -75,6 +75,12 @@ async def get(tx: Tx, project: str, thread: str, ident: str) -> Run:
     return _run(row)
 
 
+async def is_newest(tx: Tx, thread: str, ident: str) -> bool:
+    """Whether no run was made on the thread since."""
+    row = await tx.one(_sql.newest_id, thread=thread)
+    return row is not None and row["id"] == ident
+
+
 async def load_job(tx: Tx, ident: str, *, lock: bool = False) -> Job | None:
     row = await tx.one(_sql.load_locked if lock else _sql.load, id=ident)
     if row is None:

@@ -5,8 +5,11 @@ from msgspec import UNSET, structs
 from respun.core.assistants import Assistant
 from respun.core.drafts import AssistantChanges, AssistantDraft
 from respun.core.machine import Fresh
+from respun.core.once import Once
 from respun.core.pages import Page, PageRequest
-from respun.store import assistants
+from respun.store import assistants, effects
+from respun.store.backend import Tx
+from respun.store.paging import buried_before
 from respun.workspace.failures import Store
 
 
@@ -15,10 +18,17 @@ class Assistants:
         self._store = store
         self._fresh = fresh
 
-    async def create(self, project: str, draft: AssistantDraft) -> Assistant:
+    async def create(self, project: str, draft: AssistantDraft, once: Once | None = None) -> Assistant:
         assistant = Assistant(id=self._fresh.id("assistant"), created_at=self._fresh.now, **structs.asdict(draft))
-        await self._store.write(lambda tx: assistants.add(tx, project, assistant))
-        return assistant
+
+        async def unit(tx: Tx) -> Assistant:
+            if made := await effects.earlier(tx, once):
+                return await assistants.get(tx, project, made)
+            await assistants.add(tx, project, assistant)
+            await effects.note(tx, once, assistant.id)
+            return assistant
+
+        return await self._store.write(unit)
 
     async def list(self, project: str, page: PageRequest) -> Page[Assistant]:
         return await self._store.read(lambda tx: assistants.listed(tx, project, page))
@@ -32,6 +42,11 @@ class Assistants:
             lambda tx: assistants.change(tx, project, ident, lambda before: structs.replace(before, **given))
         )
 
-    async def delete(self, project: str, ident: str) -> None:
+    async def delete(self, project: str, ident: str, once: Once | None = None) -> None:
         """Threads and runs that used it stay as they are."""
-        await self._store.write(lambda tx: assistants.delete(tx, project, ident), frees_space=True)
+
+        async def unit(tx: Tx) -> None:
+            if not await buried_before(tx, once, project, ident):
+                await assistants.delete(tx, project, ident)
+
+        await self._store.write(unit, frees_space=True)

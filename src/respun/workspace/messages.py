@@ -7,11 +7,13 @@ from msgspec.structs import replace
 from respun.core.assistants import Metadata
 from respun.core.drafts import MessageDraft, ThreadDraft
 from respun.core.machine import Fresh
+from respun.core.once import Once
 from respun.core.pages import Page, PageRequest
 from respun.core.problems import Problem
 from respun.core.threads import ImageFile, Message, Thread
-from respun.store import messages, runs, threads
+from respun.store import effects, messages, runs, threads
 from respun.store.backend import Tx
+from respun.store.paging import buried_before
 from respun.workspace.failures import Store
 
 
@@ -20,11 +22,14 @@ class Messages:
         self._store = store
         self._fresh = fresh
 
-    async def add(self, project: str, thread: str, draft: MessageDraft) -> Message:
+    async def add(self, project: str, thread: str, draft: MessageDraft, once: Once | None = None) -> Message:
         (message,) = new_messages(thread, (draft,), self._fresh)
 
         async def unit(tx: Tx) -> Message:
+            if made := await effects.earlier(tx, once, lambda made: messages.is_newest(tx, thread, made)):
+                return await messages.get(tx, thread, made)
             (stored,) = await messages.append(tx, project, thread, (message,))
+            await effects.note(tx, once, stored.id)
             if run := await runs.active(tx, thread):
                 raise Problem(f"Can't add messages to {thread} while a run {run} is active.")
             return stored
@@ -52,9 +57,11 @@ class Messages:
 
         return await self._store.write(unit)
 
-    async def delete(self, project: str, thread: str, ident: str) -> None:
+    async def delete(self, project: str, thread: str, ident: str, once: Once | None = None) -> None:
         async def unit(tx: Tx) -> None:
             await messages.lock(tx, project, thread)
+            if await buried_before(tx, once, thread, ident):
+                return
             await messages.delete(tx, thread, ident)
 
         await self._store.write(unit, frees_space=True)

@@ -1,6 +1,6 @@
 """Runs: create, list, get, change, cancel, submit tool outputs, steps, follow."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -8,16 +8,18 @@ from msgspec.structs import replace
 
 from respun.core.assistants import Assistant, CodeInterpreterTool, FileSearchTool, Metadata
 from respun.core.drafts import RunDraft, ThreadDraft
-from respun.core.events import Output, RunCancelling, RunCreated, RunQueued
+from respun.core.events import Output, OutputsGiven, RunCancelling, RunCreated, RunQueued
 from respun.core.machine import Cancel, Input, Outputs
+from respun.core.once import Once
 from respun.core.pages import Page, PageRequest
-from respun.core.problems import Problem
+from respun.core.problems import Problem, no_such
 from respun.core.refusals import refuse_cancel, refuse_change, refuse_outputs, refuse_second_run
 from respun.core.runs import Plan, Run, Step
-from respun.core.threads import Thread
+from respun.core.threads import Message, Thread
 from respun.engine.bus import Happening
 from respun.engine.engine import Engine
-from respun.store import assistants, messages, runs, threads
+from respun.engine.follow import stored
+from respun.store import assistants, effects, messages, runs, threads
 from respun.store.backend import Tx
 from respun.workspace.failures import Store, explained
 from respun.workspace.messages import new_messages, new_thread
@@ -44,14 +46,23 @@ class Runs:
         self._engine = engine
         self._rules = rules
 
-    async def create(self, project: str, thread: str, draft: RunDraft) -> Run:
+    async def create(self, project: str, thread: str, draft: RunDraft, once: Once | None = None) -> Run:
         """The run as it was created. It is under way when this returns, or waits for its turn."""
+
+        async def repeated(tx: Tx) -> str | None:
+            return await effects.earlier(tx, once, lambda made: runs.is_newest(tx, thread, made))
+
+        if run := await self._repeated(once, repeated):
+            return run
         assistant = await self._store.read(lambda tx: _load(tx, project, thread, draft.assistant))
         drafts = new_messages(thread, draft.additional_messages, self._engine.clock)
         created = self._created(thread, assistant, draft, None)
 
         async def prepare(tx: Tx) -> bool:
             await messages.lock(tx, project, thread)
+            if made := await repeated(tx):
+                raise _Repeated(made)
+            await effects.note(tx, once, created.run)
             active = await runs.active(tx, thread)
             if active and self._policy(draft) == "reject":
                 raise refuse_second_run(thread, active)
@@ -61,10 +72,16 @@ class Runs:
 
         if self._policy(draft) != "enqueue":
             await self._make_room(project, thread, draft)
-        with explained():
-            return await self._engine.create(project, created, drafts, prepare)
+        return await self._begin(project, created, drafts, prepare)
 
-    async def create_with_thread(self, project: str, given: ThreadDraft, draft: RunDraft) -> Run:
+    async def create_with_thread(
+        self, project: str, given: ThreadDraft, draft: RunDraft, once: Once | None = None
+    ) -> Run:
+        async def repeated(tx: Tx) -> str | None:
+            return await effects.earlier(tx, once)
+
+        if run := await self._repeated(once, repeated):
+            return run
         assistant = await self._store.read(lambda tx: assistants.get(tx, project, draft.assistant))
         resources = draft.tool_resources or given.tool_resources
         thread = replace(new_thread(given, self._engine.clock), tool_resources=resources)
@@ -72,13 +89,15 @@ class Runs:
         created = self._created(thread.id, assistant, draft, thread)
 
         async def prepare(tx: Tx) -> bool:
+            if made := await repeated(tx):
+                raise _Repeated(made)
+            await effects.note(tx, once, created.run)
             await threads.add(tx, project, thread)
             if drafts:
                 await messages.append(tx, project, thread.id, drafts)
             return False
 
-        with explained():
-            return await self._engine.create(project, created, drafts, prepare)
+        return await self._begin(project, created, drafts, prepare)
 
     async def list(self, project: str, thread: str, page: PageRequest) -> Page[Run]:
         async def unit(tx: Tx) -> Page[Run]:
@@ -101,13 +120,23 @@ class Runs:
 
         return await self._store.write(unit)
 
-    async def cancel(self, project: str, thread: str, ident: str) -> Run:
+    async def cancel(self, project: str, thread: str, ident: str, once: Once | None = None) -> Run:
         """The run as it begins to be cancelled."""
+        if (
+            once
+            and once.repeated
+            and (run := await self.get(project, thread, ident)).status in ("cancelling", "cancelled")
+        ):
+            return run
         happenings = await self._give(project, thread, ident, Cancel(), refuse_cancel)
         return next(one.after for one in happenings if isinstance(one.event, RunCancelling))
 
-    async def submit(self, project: str, thread: str, ident: str, outputs: tuple[Output, ...]) -> Submitted:
+    async def submit(
+        self, project: str, thread: str, ident: str, outputs: tuple[Output, ...], once: Once | None = None
+    ) -> Submitted:
         """Outputs of all calls that are owed, at once."""
+        if once and once.repeated and (before := await self._taken_before(project, thread, ident, outputs)):
+            return before
         happenings = await self._give(
             project, thread, ident, Outputs(outputs), lambda run: refuse_outputs(run, outputs)
         )
@@ -138,6 +167,38 @@ class Runs:
         await self._store.read(lambda tx: threads.check(tx, project, thread))
         with explained():
             return await self._engine.give(project, thread, ident, given, check)
+
+    async def _begin(
+        self,
+        project: str,
+        created: RunCreated,
+        drafts: tuple[Message, ...],
+        prepare: Callable[[Tx], Awaitable[bool]],
+    ) -> Run:
+        try:
+            with explained():
+                return await self._engine.create(project, created, drafts, prepare)
+        except _Repeated as again:
+            made = again.run
+        return await self._store.read(lambda tx: _by_id(tx, made))
+
+    async def _repeated(self, once: Once | None, earlier: Callable[[Tx], Awaitable[str | None]]) -> Run | None:
+        """The run that this request already made, before a model is called for nothing."""
+        if once is None or not once.repeated:
+            return None
+        made = await self._store.read(earlier)
+        return await self._store.read(lambda tx: _by_id(tx, made)) if made else None
+
+    async def _taken_before(
+        self, project: str, thread: str, ident: str, outputs: tuple[Output, ...]
+    ) -> Submitted | None:
+        """Where these very outputs were taken: a request that is sent again goes on from there."""
+        run = await self.get(project, thread, ident)
+        given = {output.call: output.output for output in outputs}
+        for one in await self._store.read(lambda tx: stored(tx, run, 0)):
+            if isinstance(one.event, OutputsGiven) and {o.call: o.output for o in one.event.outputs} == given:
+                return Submitted(run, one.number - 1)
+        return None
 
     def _policy(self, draft: RunDraft) -> Literal["reject", "enqueue", "interrupt"]:
         return draft.when_busy or self._rules.when_busy
@@ -199,6 +260,21 @@ def plan_of(assistant: Assistant, draft: RunDraft, max_turns: int) -> Plan:
         truncation=draft.truncation,
         max_turns=max_turns,
     )
+
+
+class _Repeated(Exception):
+    """The request was made before, and made this run."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(run)
+        self.run = run
+
+
+async def _by_id(tx: Tx, run: str) -> Run:
+    job = await runs.load_job(tx, run)
+    if job is None:
+        raise no_such("run", run)
+    return job.run
 
 
 async def _load(tx: Tx, project: str, thread: str, assistant: str) -> Assistant:

@@ -1,17 +1,21 @@
 """Threads: create, list, search, get, change, delete."""
 
+from collections.abc import Sequence
+
 from msgspec import UNSET, structs
 
 from respun.core.assistants import Metadata
 from respun.core.drafts import ThreadChanges, ThreadDraft
 from respun.core.machine import Cancel
+from respun.core.once import Once
 from respun.core.pages import Page, PageRequest
 from respun.core.problems import Problem
 from respun.core.runs import Run
 from respun.core.threads import Message, Thread
 from respun.engine.engine import Engine
-from respun.store import messages, runs, threads
+from respun.store import effects, messages, runs, threads
 from respun.store.backend import Tx
+from respun.store.paging import buried_before
 from respun.workspace.failures import Store
 from respun.workspace.messages import new_messages, new_thread
 
@@ -21,17 +25,20 @@ class Threads:
         self._store = store
         self._engine = engine
 
-    async def create(self, project: str, draft: ThreadDraft) -> Thread:
+    async def create(self, project: str, draft: ThreadDraft, once: Once | None = None) -> Thread:
         thread = new_thread(draft, self._engine.clock)
         drafts = new_messages(thread.id, draft.messages, self._engine.clock)
 
-        async def unit(tx: Tx) -> None:
+        async def unit(tx: Tx) -> Thread:
+            if made := await effects.earlier(tx, once):
+                return await threads.get(tx, project, made)
             await threads.add(tx, project, thread)
             if drafts:
                 await messages.append(tx, project, thread.id, drafts)
+            await effects.note(tx, once, thread.id)
+            return thread
 
-        await self._store.write(unit)
-        return thread
+        return await self._store.write(unit)
 
     async def list(
         self,
@@ -60,14 +67,19 @@ class Threads:
             lambda tx: threads.change(tx, project, ident, lambda before: structs.replace(before, **given))
         )
 
-    async def delete(self, project: str, ident: str) -> None:
+    async def delete(self, project: str, ident: str, once: Once | None = None) -> None:
         """Runs of the thread that are not done are cancelled first."""
 
-        async def open_runs(tx: Tx) -> list[str]:
+        async def open_runs(tx: Tx) -> Sequence[str] | None:
+            if await buried_before(tx, once, project, ident):
+                return None
             await threads.check(tx, project, ident)
             return await runs.active_ids(tx, ident)
 
-        for run in await self._store.read(open_runs):
+        found = await self._store.read(open_runs)
+        if found is None:
+            return
+        for run in found:
             try:
                 await self._engine.give(project, ident, run, Cancel(), _anything)
             except Problem:

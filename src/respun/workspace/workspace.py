@@ -9,6 +9,7 @@ from respun.store.backend import Backend
 from respun.workspace.assistants import Assistants
 from respun.workspace.failures import Store
 from respun.workspace.messages import Messages
+from respun.workspace.repeats import Repeats
 from respun.workspace.runs import RunRules, Runs
 from respun.workspace.threads import Threads
 
@@ -36,6 +37,7 @@ class Workspace:
         self.threads = Threads(store, engine)
         self.messages = Messages(store, engine.clock)
         self.runs = Runs(store, engine, rules or RunRules())
+        self.repeats = Repeats(store, engine.clock, engine.me, alone=backend.kind == "sqlite")
         self._models = models
 
     async def models(self, project: str) -> tuple[ModelCard, ...]:

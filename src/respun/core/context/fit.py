@@ -13,7 +13,7 @@ from msgspec import Struct
 from respun.core.context.query import read_query, weights_of
 from respun.core.context.recall import HEADING_TOKENS, choose_pins, most_pinned, read_standing, recall
 from respun.core.context.selection import Cut, DoesNotFit, Excerpt, Kept, Reason, Selection, WindowState
-from respun.core.context.strategies import Auto, Disabled, DropMiddle, DropOldest, LastMessages, Strategy
+from respun.core.context.strategies import Auto, Disabled, DropMiddle, LastMessages, Strategy
 from respun.core.context.thread import AFTER_ALL, Facts, Shape, ThreadIndex
 from respun.core.context.window import Tail, place, read_tail, settle, units
 

@@ -5,9 +5,9 @@ from typing import Final
 
 from msgspec import Struct
 
+from respun.core.context.clip import MARK_TOKENS, Span, clip_to_hits
 from respun.core.context.languages import Language
 from respun.core.context.passages import Passage
-from respun.core.context.clip import MARK_TOKENS, Span, clip_to_hits
 from respun.core.context.score import FRAME_TOKENS, rank
 from respun.core.context.selection import Excerpt
 from respun.core.context.thread import AFTER_ALL, Facts, Role, Standing, ThreadIndex, Written

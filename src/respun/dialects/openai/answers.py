@@ -5,6 +5,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any, Final
 from uuid import uuid4
@@ -13,6 +14,7 @@ from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
 from respun import telemetry
+from respun.core.once import Once
 from respun.core.problems import Problem, ProblemKind
 from respun.dialects.openai import problems
 from respun.dialects.openai.problems import Refused
@@ -61,7 +63,7 @@ class Answer(Struct, frozen=True):
 class Call:
     """A request: who asks, the ids in its path, its query, and its body once read."""
 
-    __slots__ = ("_dialect", "_receive", "_scope", "project", "query", "request_id", "started")
+    __slots__ = ("_body", "_dialect", "_receive", "_scope", "project", "query", "request_id", "started")
 
     def __init__(self, dialect: Dialect, scope: Scope, receive: Receive) -> None:
         self._dialect = dialect
@@ -71,6 +73,7 @@ class Call:
         self.request_id: str = scope.get("respun.request_id") or dialect.request_id()
         self.project: str = ""
         self.query: Query = {}
+        self._body: bytes | None = None
 
     def open(self) -> None:
         """Read what stands in the head of the request; raises what is wrong with it."""
@@ -104,17 +107,31 @@ class Call:
 
     async def json(self) -> bytes:
         """The bytes of a JSON body; empty when there is none."""
+        if self._body is None:
+            self._body = await self._json()
+        return self._body
+
+    @property
+    def once(self) -> Once:
+        """How this request is known if it comes again; ask when its body has been read."""
+        key = self.header(b"idempotency-key")
+        retries = self.header(b"x-stainless-retry-count")
+        what = f"{self.project}\n{self.method}\n{self.path}\n{key or ''}\n".encode("utf-8", "surrogateescape")
+        fingerprint = blake2b(what + (self._body or b""), digest_size=20).hexdigest()
+        return Once(fingerprint, time.time(), retry=retries not in (None, "0"), keyed=key is not None)
+
+    async def _json(self) -> bytes:
         declared = self.header(b"content-length") or ""
         if declared.isdecimal() and int(declared) > self._dialect.max_body:
             raise self._too_large()
-        body = await self._body()
+        body = await self._whole()
         kind = (self.header(b"content-type") or "application/json").split(";")[0].strip().lower()
         if body and kind != "application/json" and not kind.endswith("+json"):
             message = f"The content type '{kind[:_MOST_SHOWN]}' is not supported here. Send 'application/json'."
             raise Problem(message, kind="unsupported")
         return body
 
-    async def _body(self) -> bytes:
+    async def _whole(self) -> bytes:
         parts: list[bytes] = []
         size = 0
         while True:
@@ -152,11 +169,16 @@ Sending = Callable[[Call, Send], Awaitable[None]]
 Handler = Callable[[Call], Awaitable[Answer | Sending]]
 
 
+Asked = Callable[[Call, Handler, int], Awaitable[tuple[Answer | Sending, int]]]
+"""How a handler is asked for its answer, which has this status unless it says otherwise."""
+
+
 class Operations:
     """The ASGI application of one path: a handler for each method."""
 
-    def __init__(self, dialect: Dialect, handlers: Mapping[str, Handler]) -> None:
+    def __init__(self, dialect: Dialect, handlers: Mapping[str, Handler], asked: Asked) -> None:
         self._dialect = dialect
+        self._asked = asked
         self._handlers = dict(handlers)
         allowed = [*handlers, *(["HEAD"] if "GET" in handlers else []), "OPTIONS"]
         self._allow = ", ".join(allowed).encode()
@@ -186,7 +208,7 @@ class Operations:
             return self._other_method(call)
         call.open()
         name: str = getattr(handler, "__name__", "")
-        return await handler(call), self._dialect.answers.get(name, 200)
+        return await self._asked(call, handler, self._dialect.answers.get(name, 200))
 
     def _other_method(self, call: Call) -> tuple[Sending, int]:
         allow = (b"allow", self._allow)

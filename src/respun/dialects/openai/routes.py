@@ -1,6 +1,7 @@
 """The paths of the API: each reads a request, makes one call to the workspace and shows what it answers."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, TypeVar
 
 from starlette.routing import BaseRoute, Route, Router
@@ -12,6 +13,7 @@ from respun.dialects.frames import Position
 from respun.dialects.openai import queries, requests, shapes
 from respun.dialects.openai.answers import Answer, Call, Dialect, Handler, Headers, Operations, Sending, UnknownPath
 from respun.dialects.openai.objects import DeletedObject, ListObject, ModelObject, WireObject
+from respun.dialects.openai.repeats import answered_once
 from respun.dialects.openai.streams import Stream
 from respun.dialects.openai.validate import shown
 from respun.workspace import ModelCard, Workspace
@@ -38,7 +40,8 @@ def routes(ws: Workspace, dialect: Dialect = OPENAI) -> list[Route]:
         **Messages(ws).paths(),
         **Models(ws).paths(),
     }
-    return [Route(path, Operations(dialect, handlers)) for path, handlers in paths.items()]
+    asked = partial(answered_once, repeats=ws.repeats)
+    return [Route(path, Operations(dialect, handlers, asked)) for path, handlers in paths.items()]
 
 
 Paths = dict[str, dict[str, Handler]]
@@ -63,7 +66,7 @@ class Assistants:
 
     async def create_assistant(self, call: Call) -> Answer:
         draft = requests.assistant(await call.json(), call.dialect.strict)
-        return _answer(shapes.assistant(await self._ws.create(call.project, draft)))
+        return _answer(shapes.assistant(await self._ws.create(call.project, draft, call.once)))
 
     async def get_assistant(self, call: Call) -> Answer:
         return _answer(shapes.assistant(await self._ws.get(call.project, _assistant(call))))
@@ -75,7 +78,7 @@ class Assistants:
 
     async def delete_assistant(self, call: Call) -> Answer:
         ident = _assistant(call)
-        await self._ws.delete(call.project, ident)
+        await self._ws.delete(call.project, ident, call.once)
         return _answer(DeletedObject(ident, "assistant.deleted"))
 
 
@@ -114,7 +117,7 @@ class Threads:
 
     async def create_thread(self, call: Call) -> Answer:
         draft = requests.thread(await call.json(), call.dialect.strict)
-        return _answer(shapes.thread(await self._ws.create(call.project, draft), made=True))
+        return _answer(shapes.thread(await self._ws.create(call.project, draft, call.once), made=True))
 
     async def get_thread(self, call: Call) -> Answer:
         return _answer(shapes.thread(await self._ws.get(call.project, _thread(call))))
@@ -126,7 +129,7 @@ class Threads:
 
     async def delete_thread(self, call: Call) -> Answer:
         ident = _thread(call)
-        await self._ws.delete(call.project, ident)
+        await self._ws.delete(call.project, ident, call.once)
         return _answer(DeletedObject(ident, "thread.deleted"))
 
 
@@ -151,7 +154,7 @@ class Messages:
     async def create_message(self, call: Call) -> Answer:
         thread = _thread(call)
         draft = requests.message(await call.json(), call.dialect.strict)
-        return _answer(shapes.message(await self._ws.add(call.project, thread, draft)))
+        return _answer(shapes.message(await self._ws.add(call.project, thread, draft, call.once)))
 
     async def get_message(self, call: Call) -> Answer:
         return _answer(shapes.message(await self._ws.get(call.project, _thread(call), _message(call))))
@@ -165,7 +168,7 @@ class Messages:
 
     async def delete_message(self, call: Call) -> Answer:
         thread, ident = _thread(call), _message(call)
-        await self._ws.delete(call.project, thread, ident)
+        await self._ws.delete(call.project, thread, ident, call.once)
         return _answer(DeletedObject(ident, "thread.message.deleted"))
 
 
@@ -189,13 +192,13 @@ class Runs:
     async def create_thread_and_run(self, call: Call) -> Answer | Sending:
         given = requests.thread_and_run(await call.json(), call.dialect.strict)
         content = queries.wants_content(call.query)
-        run = await self._ws.create_with_thread(call.project, given.thread, given.draft)
+        run = await self._ws.create_with_thread(call.project, given.thread, given.draft, call.once)
         return self._stream(run, Position(), content) if given.stream else _run_answer(call, run)
 
     async def create_run(self, call: Call) -> Answer | Sending:
         thread, content = _thread(call), queries.wants_content(call.query)
         given = requests.run(await call.json(), call.dialect.strict)
-        run = await self._ws.create(call.project, thread, given.draft)
+        run = await self._ws.create(call.project, thread, given.draft, call.once)
         return self._stream(run, Position(), content) if given.stream else _run_answer(call, run)
 
     async def list_runs(self, call: Call) -> Answer:
@@ -212,12 +215,12 @@ class Runs:
         return _run_answer(call, await self._ws.change(call.project, thread, ident, metadata))
 
     async def cancel_run(self, call: Call) -> Answer:
-        return _run_answer(call, await self._ws.cancel(call.project, _thread(call), _run(call)))
+        return _run_answer(call, await self._ws.cancel(call.project, _thread(call), _run(call), call.once))
 
     async def submit_tool_outputs(self, call: Call) -> Answer | Sending:
         thread, ident = _thread(call), _run(call)
         given = requests.outputs(await call.json(), call.dialect.strict)
-        submitted = await self._ws.submit(call.project, thread, ident, given.outputs)
+        submitted = await self._ws.submit(call.project, thread, ident, given.outputs, call.once)
         if given.stream:
             return self._stream(submitted.run, Position(submitted.after), queries.wants_content(call.query))
         return _run_answer(call, submitted.run)

@@ -19,6 +19,10 @@ update messages set body = :body where id = :id and thread = :thread;
 -- Positions of the others stay as they are.
 delete from messages where id = :id and thread = :thread returning seq, position, body;
 
+-- name: newest_id
+-- By the index of (thread, position).
+select id from messages where thread = :thread order by position desc limit 1;
+
 -- name: place
 -- Where a cursor stands.
 select position as place from messages where id = :id and thread = :thread;

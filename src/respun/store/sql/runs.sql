@@ -20,6 +20,10 @@ select project, plan, body, owner, lease_until, waiting, cancel_requested from r
 -- The same, for a decision in this transaction.
 select project, plan, body, owner, lease_until, waiting, cancel_requested from runs where id = :id {for_update};
 
+-- name: newest_id
+-- By the index of (thread, seq).
+select id from runs where thread = :thread order by seq desc limit 1;
+
 -- name: place
 -- Where a cursor stands.
 select seq as place from runs where id = :id and thread = :thread;
