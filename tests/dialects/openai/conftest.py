@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import aiohttp
@@ -50,13 +50,20 @@ def rules() -> RunRules:
     return RunRules()
 
 
+@pytest.fixture
+def models() -> Callable[[], Awaitable[tuple[ModelCard, ...]]]:
+    return _models
+
+
 @pytest_asyncio.fixture
-async def workspace(tmp_path: Path, rules: RunRules) -> AsyncIterator[Workspace]:
+async def workspace(
+    tmp_path: Path, rules: RunRules, models: Callable[[], Awaitable[tuple[ModelCard, ...]]]
+) -> AsyncIterator[Workspace]:
     backend = await open_backend(tmp_path / "data")
     turns = Turns(backend, Scripted(), lambda model: 100_000, len)
     engine = Engine(backend, turns, Clock(), EngineSettings(sweep=0.05))
     await engine.start()
-    yield Workspace(backend, engine, _models, rules)
+    yield Workspace(backend, engine, models, rules)
     await engine.stop()
     await backend.close()
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from respun.core import machine
+from respun.core import fold
 from respun.core.assistants import (
     Assistant,
     CodeInterpreterTool,
@@ -53,7 +53,7 @@ def frames(events: Sequence[AnyEvent], content: bool = False) -> list[tuple[str,
     shown: list[tuple[str, str, Any]] = []
     run: Run | None = None
     for event in events:
-        after = machine.begin(event) if isinstance(event, RunCreated) else machine.evolve(run, event)  # type: ignore[arg-type]
+        after = fold.begin(event) if isinstance(event, RunCreated) else fold.evolve(run, event)  # type: ignore[arg-type]
         for frame in render(run, event, after, content=content).decode().split("\n\n")[:-1]:
             ident, name, data = (line.split(": ", 1)[1] for line in frame.split("\n"))
             shown.append((ident, name, json.loads(data)))
@@ -62,7 +62,7 @@ def frames(events: Sequence[AnyEvent], content: bool = False) -> list[tuple[str,
 
 
 def test_a_run_shows_its_fields_in_the_recorded_order():
-    shown = json_of(shapes.run(machine.begin(CREATED)))
+    shown = json_of(shapes.run(fold.begin(CREATED)))
     assert ",".join(shown) == (
         "id,object,created_at,assistant_id,thread_id,status,started_at,expires_at,cancelled_at,failed_at,completed_at,"
         "required_action,last_error,model,instructions,tools,tool_resources,metadata,temperature,top_p,"

@@ -11,7 +11,7 @@ from openai import APIError, AsyncOpenAI
 
 from respun.core.problems import Problem
 from respun.dialects.openai.problems import error_frame
-from respun.workspace import ModelCard, Workspace
+from respun.workspace import ModelCard
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")
 
@@ -98,11 +98,12 @@ async def test_a_body_that_is_not_declared_json_is_refused(http: aiohttp.ClientS
         assert "application/json" in (await error(answer))["message"]
 
 
-async def test_a_fault_of_ours_is_told_with_the_request_id_alone(http: aiohttp.ClientSession, workspace: Workspace):
-    async def broken() -> tuple[ModelCard, ...]:
-        raise RuntimeError("the secret reason")
+async def broken_models() -> tuple[ModelCard, ...]:
+    raise RuntimeError("the secret reason")
 
-    workspace._models = broken
+
+@pytest.mark.parametrize("models", [broken_models])
+async def test_a_fault_of_ours_is_told_with_the_request_id_alone(http: aiohttp.ClientSession):
     async with http.get("/models") as answer:
         assert answer.status == 500
         told = await error(answer)
