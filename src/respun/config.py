@@ -55,7 +55,7 @@ class Config(Struct, frozen=True, kw_only=True):
 
     host: Annotated[str, _is("Server", "The address to listen on. Beyond loopback a key is needed.")] = "127.0.0.1"
     port: Annotated[int, _is("Server", "The port to listen on; 0 takes a free one.", ge=0, le=65535)] = 8484
-    max_body_bytes: Annotated[int, _is("Server", "The largest request body; larger ones get 413.", ge=1024)] = 64 << 20
+    max_body_bytes: Annotated[int, _is("Server", "The largest request body; larger ones get 413.", ge=1024)] = 4 << 20
     drain_seconds: Annotated[
         float, _is("Server", "How long answers under way may go on after Ctrl-C or SIGTERM.", ge=0)
     ] = 10.0

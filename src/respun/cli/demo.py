@@ -28,7 +28,7 @@ _STOP_SECONDS = 15.0
 _OLD_MODEL = "gpt-4-turbo"
 QUESTIONS = (
     "What is the capital of France?",
-    "And of Italy?",
+    "And what is the capital of Italy?",
 )
 
 
@@ -125,7 +125,7 @@ def _converse(origin: str, config: Config, default: "Default | None") -> None:
     talk: Talk = talk_to(f"{origin}/v1", config.key or "not-needed")
     click.echo(f"\nA respun of its own at {origin}/v1, called through {talk.through}.\n")
     model = _OLD_MODEL if answers_any_name(default) else talk.first_model()
-    assistant = talk.create_assistant(model, "Demo", "You are a helpful assistant. Answer in one sentence.")
+    assistant = talk.create_assistant(model, "Demo", "You are a helpful assistant.")
     click.echo(f"  assistant  {assistant}  model {model}")
     thread = talk.create_thread()
     click.echo(f"  thread     {thread}")

@@ -19,6 +19,7 @@ def serve(**flags: Any) -> None:
     make_room(settled)
     from respun import telemetry
     from respun.cli.banner import announce
+    from respun.settle import ConfigError
     from respun.store.backend import StorageUnavailable, StoreRefused
     from respun.web import server
     from respun.web.app import build
@@ -28,7 +29,7 @@ def serve(**flags: Any) -> None:
         telemetry.log("server").warning("variables that are no settings", names=" ".join(settled.unknown))
     try:
         server.run(server.serve(settled.config, build, announce))
-    except (server.ServeRefused, StoreRefused, StorageUnavailable) as error:
+    except (server.ServeRefused, ConfigError, StoreRefused, StorageUnavailable) as error:
         raise Refusal(str(error)) from None
     except KeyboardInterrupt:
         raise click.exceptions.Exit(130) from None

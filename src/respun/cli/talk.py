@@ -61,7 +61,7 @@ class SdkTalk:
         return next((model.id for model in self._client.models.list()), "gpt-4o-mini")
 
     def create_assistant(self, model: str, name: str, instructions: str) -> str:
-        return str(self._beta.assistants.create(model=model, name=name, instructions=instructions).id)
+        return str(self._beta.assistants.create(model=model, name=name, instructions=instructions, temperature=0).id)
 
     def create_thread(self) -> str:
         return str(self._beta.threads.create().id)
@@ -93,7 +93,9 @@ class HttpTalk:
         return str(found[0]["id"]) if found else "gpt-4o-mini"
 
     def create_assistant(self, model: str, name: str, instructions: str) -> str:
-        return str(self._call("POST", "/assistants", model=model, name=name, instructions=instructions)["id"])
+        return str(
+            self._call("POST", "/assistants", model=model, name=name, instructions=instructions, temperature=0)["id"]
+        )
 
     def create_thread(self) -> str:
         return str(self._call("POST", "/threads")["id"])

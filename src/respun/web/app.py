@@ -17,6 +17,7 @@ from respun.providers.tokens import count
 from respun.store.backend import Backend
 from respun.store.opening import open_backend
 from respun.web.auth import Auth, is_loopback
+from respun.web.docs import docs_routes
 from respun.web.health import Health
 from respun.web.models import Models, find_models
 from respun.workspace import ModelCard, Workspace
@@ -61,11 +62,14 @@ class App:
         await self._asgi(scope, receive, send)
 
     def _assemble(self, workspace: Workspace) -> ASGIApp:
-        dialect = Dialect(poll_ms=self._config.poll_after_ms)
+        dialect = Dialect(poll_ms=self._config.poll_after_ms, max_body=self._config.max_body_bytes)
         unknown = UnknownPath(dialect)
-        v1 = Router(openai_routes(workspace, dialect), redirect_slashes=False, default=unknown)
+        operations = openai_routes(workspace, dialect)
+        v1 = Router(operations, redirect_slashes=False, default=unknown)
         health = Health(self.backend, lambda: self._draining)
-        root = Router([Mount("/v1", v1), *health.routes()], redirect_slashes=False, default=unknown)
+        root = Router(
+            [Mount("/v1", v1), *health.routes(), *docs_routes(operations)], redirect_slashes=False, default=unknown
+        )
         return Auth(root, self.backend, loopback=is_loopback(self._config.host))
 
     async def _cards(self) -> tuple[ModelCard, ...]:

@@ -179,7 +179,7 @@ class Operations:
     def __init__(self, dialect: Dialect, handlers: Mapping[str, Handler], asked: Asked) -> None:
         self._dialect = dialect
         self._asked = asked
-        self._handlers = dict(handlers)
+        self.handlers = dict(handlers)
         allowed = [*handlers, *(["HEAD"] if "GET" in handlers else []), "OPTIONS"]
         self._allow = ", ".join(allowed).encode()
 
@@ -203,7 +203,7 @@ class Operations:
 
     async def _answer(self, call: Call) -> tuple[Answer | Sending, int]:
         method = "GET" if call.method == "HEAD" else call.method
-        handler = self._handlers.get(method)
+        handler = self.handlers.get(method)
         if handler is None:
             return self._other_method(call)
         call.open()
