@@ -62,9 +62,11 @@ def join(text: str, spans: Sequence[Span]) -> str:
 
 
 def _gains(written: Written, weights: Mapping[str, int], language: Language) -> list[int]:
+    if not weights:
+        return [0] * len(written.passages)
     text = written.text
     return [
-        sum(weights.get(term, 0) for term in set(terms(text[passage.start : passage.end], language)))
+        sum(weights[term] for term in set(terms(text[passage.start : passage.end], language)) & weights.keys())
         for passage in written.passages
     ]
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 from respun.core.context.query import read_query, weights_of
 from respun.core.context.recall import HEADING_TOKENS, choose_pins, most_pinned, read_standing, recall
 from respun.core.context.selection import Cut, DoesNotFit, Excerpt, Kept, Reason, Selection, WindowState
-from respun.core.context.strategies import Auto, Disabled, DropMiddle, DropOldest, LastMessages, Strategy
+from respun.core.context.strategies import Auto, Disabled, DropMiddle, LastMessages, Strategy
 from respun.core.context.thread import AFTER_ALL, Facts, Shape, ThreadIndex
 from respun.core.context.window import Tail, place, read_tail, settle, units
 
@@ -148,9 +148,9 @@ def _selected(
     recalled: tuple[Excerpt, ...] = (),
     state: WindowState | None = None,
 ) -> Selection:
-    blocks = [block for block in (pinned, recalled) if block]
-    used = sum(each.tokens for block in (*blocks, window) for each in block) + HEADING_TOKENS * len(blocks)
     everything: list[Kept | Excerpt] = [*pinned, *recalled, *window]
+    headings = HEADING_TOKENS * (bool(pinned) + bool(recalled))
+    used = sum(each.tokens for each in everything) + headings
     return Selection(
         budget=ask.budget,
         used=used,
