@@ -226,7 +226,7 @@ def test_old_tool_results_are_cleared_before_messages_are_lost():
     found = select(said, 700)
     results = [each for each in found.window if each.role == "tool"]
     assert [each.cleared for each in results] == [True] * 5 + [False] * 3
-    cleared = [message for message in render(found, chat(said)).messages if isinstance(message, ToolMessage)][0]
+    cleared = next(each for each in render(found, chat(said)).messages if isinstance(each, ToolMessage))
     assert cleared.content == f"[result of {results[0].of} tokens cleared]"
 
 
