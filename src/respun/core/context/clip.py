@@ -41,10 +41,10 @@ def clip_to_ends(written: Written, weights: Mapping[str, int], language: Languag
     """The first and the last passage, those with the query's words, then inwards from both ends."""
     gains = _gains(written, weights, language)
     last = len(gains) - 1
-    ends = [0, last] if last > 0 else [0]
+    ends = [0, last] if last > 0 else range(len(gains))
     hits = sorted((at for at in range(1, last) if gains[at]), key=lambda at: (-gains[at], at))
     inwards = sorted(range(last + 1), key=lambda at: (min(at, last - at), at))
-    return _keep(written.passages, dict.fromkeys(ends + hits + inwards), room)
+    return _keep(written.passages, dict.fromkeys([*ends, *hits, *inwards]), room)
 
 
 def join(text: str, spans: Sequence[Span]) -> str:
@@ -62,9 +62,11 @@ def join(text: str, spans: Sequence[Span]) -> str:
 
 
 def _gains(written: Written, weights: Mapping[str, int], language: Language) -> list[int]:
+    if not weights:
+        return [0] * len(written.passages)
     text = written.text
     return [
-        sum(weights.get(term, 0) for term in set(terms(text[passage.start : passage.end], language)))
+        sum(weights[term] for term in set(terms(text[passage.start : passage.end], language)) & weights.keys())
         for passage in written.passages
     ]
 

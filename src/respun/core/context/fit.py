@@ -148,9 +148,9 @@ def _selected(
     recalled: tuple[Excerpt, ...] = (),
     state: WindowState | None = None,
 ) -> Selection:
-    blocks = [block for block in (pinned, recalled) if block]
-    used = sum(each.tokens for block in (*blocks, window) for each in block) + HEADING_TOKENS * len(blocks)
     everything: list[Kept | Excerpt] = [*pinned, *recalled, *window]
+    headings = HEADING_TOKENS * (bool(pinned) + bool(recalled))
+    used = sum(each.tokens for each in everything) + headings
     return Selection(
         budget=ask.budget,
         used=used,

@@ -52,7 +52,7 @@ class MemoryIndex:
 
     def add(self, message: Said) -> int:
         """Append a message; its position."""
-        reading = read(message.text, message.role, self._language, self._count, self._statements)
+        reading = read(message.text, message.role, self._language, self._count, statements=self._statements)
         n = len(self._facts) + 1
         facts = Facts(n, message.role, reading.tokens, message.calls, reading.prefers, message.day)
         self._facts.append(facts)

@@ -31,17 +31,29 @@ class Reading(Struct, frozen=True):
     prefers: bool
 
 
-def read(text: str, role: Role, language: Language, count: Count, statements: Statements = STATEMENTS) -> Reading:
-    """`language` is the thread's (`words.guess_language`), the same for all its messages and for every question."""
+def read(
+    text: str,
+    role: Role,
+    language: Language,
+    count: Count,
+    *,
+    statements: Statements = STATEMENTS,
+    beside: int = 0,
+) -> Reading:
+    """`language` is the thread's (`words.guess_language`), the same for all its messages and for every question.
+
+    `beside`: tokens of what is not text, such as images and calls.
+    """
     passages = split(text, count)
-    tokens = sum(passage.tokens for passage in passages) + FRAME_TOKENS
+    tokens = sum(passage.tokens for passage in passages) + FRAME_TOKENS + beside
     found = Counter(terms(text, language))
     length = found.total()
     impacts = {term: impact(times, length, role, tokens) for term, times in found.items()}
     if role != "user":
         return Reading(tokens, passages, impacts, (), prefers=False)
-    standing = tuple(_standing(text, passages, statements))
-    return Reading(tokens, passages, impacts, standing, statements.find(text).prefers)
+    carried = statements.find(text)
+    standing = tuple(_standing(text, passages, statements)) if carried.force else ()
+    return Reading(tokens, passages, impacts, standing, carried.prefers)
 
 
 def _standing(text: str, passages: tuple[Passage, ...], statements: Statements) -> list[Statement]:

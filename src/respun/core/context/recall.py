@@ -1,4 +1,4 @@
-"""Excerpts: what is sent of the messages before the window, for the question at hand or because it stands for ever."""
+"""Excerpts: what is sent of the messages before the window, for the question or because it stands for ever."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -142,7 +142,9 @@ def _clipped(
     if written is None or room < _LEAST_CLIP - LABEL_TOKENS:
         return None
     clip = clip_to_hits(written, weights, language, min(room, _CAP[facts.role]))
-    return clip and Excerpt(facts.n, facts.role, clip.tokens + LABEL_TOKENS, facts.tokens, clip.spans, facts.day)
+    if clip is None:
+        return None
+    return Excerpt(facts.n, facts.role, clip.tokens + LABEL_TOKENS, facts.tokens, clip.spans, facts.day)
 
 
 def _dated(excerpt: Excerpt) -> Excerpt:
@@ -156,7 +158,7 @@ def _pinned(pinned: Sequence[Facts], texts: Mapping[int, Written], language: Lan
         if excerpt and excerpt.tokens > room:
             left = room - LABEL_TOKENS - DAY_TOKENS
             clipped = _clipped(facts, texts.get(facts.n), {}, language, left)
-            excerpt = clipped and _dated(clipped)
+            excerpt = _dated(clipped) if clipped else None
         if excerpt:
             excerpts.append(excerpt)
             room -= excerpt.tokens

@@ -24,8 +24,8 @@ CLEARED_TOKENS: Final = 16
 LEAST_CLIP: Final = 100
 """Tokens: room for one passage, its marks and its frame; a message is not clipped to less."""
 _PAGE: Final = 64
-_FARTHEST: Final = 20_000
-"""Messages to walk back in search of a user's: far beyond any window."""
+_FARTHEST: Final = 1_000
+"""Messages beyond the window to walk back in search of a user's."""
 
 
 class Tail(Struct, frozen=True):
@@ -48,17 +48,23 @@ class Window(Struct, frozen=True):
 
 
 async def read_tail(index: ThreadIndex, tokens: int, start: int, *, asked: bool) -> Tail:
-    """Back to `start`, or until it costs more than `tokens`; farther only to find a user's message if `asked`."""
+    """Back to `start`, or until it costs more than `tokens`, to a turn's beginning; `asked`: to the newest question.
+
+    Tool results count as little as they can be cleared to, so what the window may hold is always read.
+    """
     found: list[Facts] = []
     newest: Facts | None = None
-    cost, below, page = 0, AFTER_ALL, _PAGE
+    cost, spent, below, page = 0, 0, AFTER_ALL, _PAGE
     while facts := await index.before(below, page):
         for each in facts:
             found.append(each)
-            cost += min(each.tokens, CLEARED_TOKENS) if each.role == "tool" else each.tokens
+            cost += price(each, AFTER_ALL)
+            spent += cost > tokens
             if asked and newest is None and each.role == "user":
                 newest = each
-            if (newest or not asked or len(found) > _FARTHEST) and (cost > tokens or each.n <= start):
+                continue
+            begun = each.n <= start or (spent and (each.role == "user" or spent > _FARTHEST))
+            if begun and (newest or not asked or spent > _FARTHEST):
                 return Tail(tuple(reversed(found)), newest)
         below, page = found[-1].n, min(page * 2, 1024)
     return Tail(tuple(reversed(found)), newest)
