@@ -147,6 +147,17 @@ async def test_a_cancelled_call_leaves_a_session_that_works(sandbox: Local, fres
     assert (await sandbox.run(fresh, "x")).logs == "42\n"
 
 
+async def test_closing_a_session_ends_the_call_that_runs(sandbox: Local, fresh: str) -> None:
+    await sandbox.create(fresh)
+    call = asyncio.create_task(sandbox.run(fresh, "import time\ntime.sleep(30)"))
+    waiting = asyncio.create_task(sandbox.run(fresh, "1"))
+    await asyncio.sleep(0.1)
+    await sandbox.close(fresh)
+    assert (await call).session_lost == "it was closed"
+    with pytest.raises(NoSession):
+        await waiting
+
+
 async def test_output_beyond_the_limit_is_cut_with_a_word(sandbox: Local, fresh: str) -> None:
     await sandbox.create(fresh)
     result = await sandbox.run(fresh, "for _ in range(40): print('x' * (1 << 20))\nprint('end')")

@@ -171,7 +171,7 @@ class Keeper:
         self._pids.clear()
         for ended in self._ended.values():
             if not ended.done():
-                ended.set_result(Ended("closed", 0))
+                ended.set_result(Ended("restarted", 0))
         self._ended.clear()
 
 

@@ -5,13 +5,12 @@ Python again, with the files and without the variables.
 """
 
 import asyncio
-import contextlib
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from respun.sandbox import folder as files
 from respun.sandbox import wire
@@ -21,6 +20,11 @@ from respun.sandbox.ports import MOUNT, FileInfo, NoSandbox, NoSession, Result, 
 from respun.sandbox.room import Python, Room, make_private, reason, shrink, unnamed_file
 
 _MANY: Final = 200  # files; from here on a listing leaves the event loop
+
+
+class Opened(NamedTuple):
+    python: Python
+    first: "asyncio.Future[wire.Finished]"
 
 
 class Local:
@@ -82,12 +86,16 @@ class Local:
             await self._ensure(room)
 
     async def close(self, session: str) -> None:
-        room = self._rooms.get(session)
+        room = self._rooms.pop(session, None)
         if room is None:
             return
-        if room.python is not None:
-            await self._bury(room, room.python, "closed")
-        self._rooms.pop(session, None)
+        room.closed = True
+        self._keeper.kill(room.token, "closed")
+        async with room.lock:  # a call that runs ends now, and tells its caller why
+            if room.python is not None and room.python.settling is not None:
+                await room.python.settling
+            if room.python is not None:
+                await self._bury(room, room.python, "closed")
         await asyncio.to_thread(files.delete_tree, room.folder)
 
     async def aclose(self) -> None:
@@ -146,7 +154,7 @@ class Local:
     async def _settle(self, room: Room, python: Python, answer: "asyncio.Future[wire.Finished]") -> None:
         """After a cancelled call: interrupt it, and make the room usable again either way."""
         await self._wait(room, python, answer, 0)
-        if not answer.done() or answer.exception() is not None:
+        if wire.given(answer) is None:
             room.lost = reason(await self._bury(room, python, "time"), self._limits)
         else:
             self._keeper.tell(room.token, "rest")
@@ -161,10 +169,9 @@ class Local:
         seconds: float,
     ) -> Result:
         logs, truncated = self._logs(room, python)
-        finished, lost, error = None, None, None
-        if answer.done() and answer.exception() is None:
+        finished, lost = wire.given(answer), None
+        if finished is not None:
             self._keeper.tell(room.token, "rest")
-            finished = answer.result()
             error = self._as_mounted(room, finished.answer.error or "")[:8192] or None
         else:
             ended = await self._bury(room, python, "reply" if answer.done() else "exit")
@@ -194,51 +201,58 @@ class Local:
 
     async def _ensure(self, room: Room) -> Python:
         """The room's Python, started if it is gone."""
+        if room.closed:
+            raise NoSession(room.name)
         if room.python is not None and room.python.settling is not None:
             settling, room.python.settling = room.python.settling, None
             await settling
-        if room.python is not None and room.python.ended.done():
-            room.lost = reason(await self._bury(room, room.python, "exit"), self._limits)
-        if room.python is None:
-            room.python = await self._begin(room)
-        return room.python
+        if room.python is not None and room.python.started and not room.python.ended.done():
+            return room.python
+        if room.python is not None:
+            room.lost = reason(await self._bury(room, room.python, "closed"), self._limits)
+        return await self._begin(room)
 
     async def _begin(self, room: Room) -> Python:
         ready = await self.start()
         await asyncio.to_thread(files.delete_tree, room.scratch)
         make_private(room.scratch, room.user)
-        bounds = {name: getattr(self._limits, name) for name in ("memory", "processes", "file", "disk", "files")}
-        order = {**self._launch.order(room, self._limits, ready), **bounds, "user": room.user}
+        limits = self._limits
+        bounds = {name: getattr(limits, name) for name in ("memory", "processes", "file", "disk", "files")}
+        order = {**self._launch.order(room, limits, ready), **bounds, "user": room.user}
         order |= {"folder": room.folder, "writable": [room.data, room.scratch]}
+        python, first = await self._open(room, order)
+        await asyncio.wait((first, python.ended), timeout=limits.start_seconds, return_when=asyncio.FIRST_COMPLETED)
+        said = wire.given(first)
+        if said is not None and said.answer.ready:
+            self._keeper.tell(room.token, "rest")
+            python.started = True
+            return python
+        why = (said.answer.failed if said is not None else self._logs(room, python)[0]) or "it ended at once"
+        await self._bury(room, python, "exit")
+        raise NoSandbox(f"a {self.name} session did not start: {why.strip()[-300:]}")
+
+    async def _open(self, room: Room, order: dict[str, Any]) -> Opened:
         requests, ask = os.pipe()
         answers, answer = os.pipe()
         log = unnamed_file(room.folder)
         try:
             ended = self._keeper.begin(room.token, order, (requests, answer, log))
+        except BaseException:
+            for fd in (ask, answers, log):
+                os.close(fd)
+            raise
         finally:
             os.close(requests)
             os.close(answer)
-        python = Python(wire.Link(self._most()), log, ended)
-        first = await python.link.open(ask, answers)
-        await asyncio.wait((first, ended), timeout=self._limits.start_seconds, return_when=asyncio.FIRST_COMPLETED)
-        if first.done() and first.exception() is None and first.result().answer.ready:
-            self._keeper.tell(room.token, "rest")
-            return python
-        said = (
-            first.result().answer.failed if first.done() and first.exception() is None else self._logs(room, python)[0]
-        )
-        await self._bury(room, python, "exit")
-        raise NoSandbox(f"a {self.name} session did not start: {(said or 'it ended at once').strip()[-300:]}")
+        room.python = Python(wire.Link(self._most()), log, ended)
+        return Opened(room.python, await room.python.link.open(ask, answers))
 
     async def _bury(self, room: Room, python: Python, why: str) -> Ended:
         self._keeper.kill(room.token, why)
         ended = await python.ended
-        if python.settling is not None and python.settling is not asyncio.current_task():
-            python.settling.cancel()
         if room.python is python:
             room.python = None
-        await python.link.close()
-        with contextlib.suppress(OSError):
+            await python.link.close()
             os.close(python.log)
         return ended
 

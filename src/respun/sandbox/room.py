@@ -26,7 +26,9 @@ class Room:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One call at a time, and no files put while code runs."""
     python: "Python | None" = None
+    closed: bool = False
     lost: str | None = None
+    """Why the last Python ended, until the next call has told it."""
     before: dict[str, FileInfo] = field(default_factory=dict)
 
     @property
@@ -45,7 +47,9 @@ class Python:
     link: wire.Link
     log: int
     ended: "asyncio.Future[Ended]"
+    started: bool = False
     settling: "asyncio.Task[None] | None" = None
+    """A cancelled call that is still being stopped."""
 
 
 def make_private(folder: str, user: int | None, mode: int = 0o700) -> None:
@@ -95,6 +99,8 @@ def reason(ended: Ended, limits: Limits) -> str:
         case "reply":
             return "it broke the form of its answers"
         case "closed":
+            return "it was closed"
+        case "restarted":
             return "the sandbox was restarted"
         case _ if ended.status < 0:
             return f"its Python was ended by {signal.Signals(-ended.status).name}"

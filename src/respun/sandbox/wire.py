@@ -109,6 +109,11 @@ class Link:
         return Finished(answer, _cut(images, answer.images))
 
 
+def given(answer: "asyncio.Future[Finished]") -> Finished | None:
+    """The answer, if there is one and it kept to the form."""
+    return answer.result() if answer.done() and answer.exception() is None else None
+
+
 def checked(data: bytes, most: int) -> Image | None:
     """A PNG of a sane size, or nothing. Only the head is read: decoding strangers' images is the reader's risk."""
     if len(data) > most or len(data) < 33 or not data.startswith(_PNG) or data[12:16] != b"IHDR":
