@@ -15,7 +15,7 @@ from respun.retrieval.lexical import Match
 
 DIMS = 64
 MODEL = "made-up"
-WORDS = "amber basil cedar delta ember fjord grove heron iris jasper kelp lotus".split()
+WORDS = ["amber", "basil", "cedar", "delta", "ember", "fjord", "grove", "heron", "iris", "jasper", "kelp", "lotus"]
 
 
 def vectors_of(count: int, seed: int) -> Vectors:
@@ -55,7 +55,9 @@ def answers(index: Index) -> list[list[tuple[int, float]]]:
 
 
 def test_an_index_finds_by_words_and_by_vector(tmp_path: Path) -> None:
-    entry = Entry(7, "f", (1, 2), "The heron waits beside running water", 6, vectors_of(1, 5)[0].astype("<f2").tobytes())
+    entry = Entry(
+        7, "f", (1, 2), "The heron waits beside running water", 6, vectors_of(1, 5)[0].astype("<f2").tobytes()
+    )
     snapshot = build(tmp_path, [*file_of("other", 100), entry]).snapshot()
     allowed = snapshot.allowed(None)
     assert snapshot.row(snapshot.by_words("does a heron wait?", 1, allowed)[0].slot) == 7
@@ -77,7 +79,13 @@ def test_an_index_finds_by_words_and_by_vector(tmp_path: Path) -> None:
 )
 def test_words_are_found_in_many_scripts(tmp_path: Path, question: str, text: str) -> None:
     nothing = np.zeros(DIMS, dtype="<f2").tobytes()
-    others = ["故宫在北京。", "富士山は日本一高い山です。", "Das Wetter ist schön.", "El tiempo es bueno.", "날씨가 좋다."]
+    others = [
+        "故宫在北京。",
+        "富士山は日本一高い山です。",
+        "Das Wetter ist schön.",
+        "El tiempo es bueno.",
+        "날씨가 좋다.",
+    ]
     entries = [Entry(at, str(at), (at,), each, 5, nothing) for at, each in enumerate([*others, text])]
     snapshot = build(tmp_path, entries).snapshot()
     assert snapshot.row(snapshot.by_words(question, 1, snapshot.allowed(None))[0].slot) == len(others)
