@@ -18,10 +18,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from respun.retrieval.chunk import Chunking, cut
 from respun.retrieval.embed import BgeSmall, Vectors
 from respun.retrieval.fuse import lexical_weight
 from respun.retrieval.index import Entry, Index, Snapshot
+from respun.retrieval.ingest import prepare
 from respun.retrieval.search import Wish, find
 
 DEPTH = 100
@@ -78,14 +78,11 @@ def entries(collection: Collection, embedder: Remembering) -> list[Entry]:
     made: list[Entry] = []
     chunks = 0
     for name, text in collection.docs.items():
-        parts = cut(text, embedder.count, Chunking())
-        texts = [text[window.start : window.end] for window in parts.windows]
-        vectors = asyncio.run(embedder.embed(texts)) if texts else ()
-        for number, (window, vector) in enumerate(zip(parts.windows, vectors, strict=True)):
-            held = tuple(chunks + chunk for chunk in parts.holders(number))
-            halves = vector.astype("<f2").tobytes()
-            made.append(Entry(len(made), name, held, texts[number], window.tokens, halves))
-        chunks += len(parts.chunks)
+        prepared = asyncio.run(prepare(text, embedder))
+        for window in prepared.windows:
+            held = tuple(chunks + chunk for chunk in window.chunks)
+            made.append(Entry(len(made), name, held, text[window.start : window.end], window.tokens, window.vector))
+        chunks += len(prepared.chunks)
     return made
 
 

@@ -58,12 +58,6 @@ class Chunked(Struct, frozen=True):
     windows: tuple[Window, ...]
     chunks: tuple[Chunk, ...]
 
-    def holders(self, window: int) -> tuple[int, ...]:
-        """The chunks that hold a window: one or two."""
-        return tuple(
-            number for number, chunk in enumerate(self.chunks) if chunk.first_window <= window < chunk.end_window
-        )
-
 
 def cut(
     text: str,

@@ -6,6 +6,7 @@ it as overlapping pairs, because a tokenizer that waits for a space would make o
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ _ANALYSER: Final = "respun"
 _HEAP: Final = 32_000_000
 _LONGEST_WORD: Final = 60
 _FILES_IN_A_QUERY: Final = 1_000
+_WORDS_IN_A_QUERY: Final = 256
 _UNSPACED: Final = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
     "\uf900-\ufaff\U00020000-\U0002fa1f]+"
@@ -78,7 +80,7 @@ class TextSnapshot:
     def best(self, question: str, limit: int, allowed: Mask, files: Sequence[int] | None = None) -> list[Match]:
         """The best allowed slots. `files` are the only file numbers allowed, if they are known to be few."""
         words = dict.fromkeys(self._analyser.analyze(spaced(question)))
-        query = self._any_of(words)
+        query = self._any_of(islice(words, _WORDS_IN_A_QUERY))
         if files is not None and len(files) <= _FILES_IN_A_QUERY:
             query = self._within(query, files)
         return self._widening(query, limit, allowed)
@@ -116,8 +118,8 @@ def _document(slot: int, number: int, text: str) -> Any:
 
 
 def spaced(text: str) -> str:
-    """The text with each run of an unspaced script as overlapping pairs."""
-    return _UNSPACED.sub(lambda run: f" {_pairs(run.group())} ", text)
+    """The text with each run of an unspaced script as overlapping pairs, and no half of a surrogate pair."""
+    return _UNSPACED.sub(lambda run: f" {_pairs(run.group())} ", text).encode(errors="replace").decode()
 
 
 def cjk_characters(text: str) -> int:
