@@ -12,19 +12,19 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from respun.retrieval.chunk import Chunking, cut
 from respun.retrieval.embed import BgeSmall, Vectors
 from respun.retrieval.fuse import lexical_weight
 from respun.retrieval.index import Entry, Index, Snapshot
+from respun.retrieval.ingest import prepare
 from respun.retrieval.search import Wish, find
 
-DEPTH = 200
+DEPTH = 100
 
 
 class Collection(msgspec.Struct):
@@ -78,22 +78,37 @@ def entries(collection: Collection, embedder: Remembering) -> list[Entry]:
     made: list[Entry] = []
     chunks = 0
     for name, text in collection.docs.items():
-        parts = cut(text, embedder.count, Chunking())
-        texts = [text[window.start : window.end] for window in parts.windows]
-        vectors = asyncio.run(embedder.embed(texts)) if texts else ()
-        for number, (window, vector) in enumerate(zip(parts.windows, vectors, strict=True)):
-            held = tuple(chunks + chunk for chunk in parts.holders(number))
-            halves = vector.astype("<f2").tobytes()
-            made.append(Entry(len(made), name, held, texts[number], window.tokens, halves))
-        chunks += len(parts.chunks)
+        prepared = asyncio.run(prepare(text, embedder))
+        for window in prepared.windows:
+            held = tuple(chunks + chunk for chunk in window.chunks)
+            made.append(Entry(len(made), name, held, text[window.start : window.end], window.tokens, window.vector))
+        chunks += len(prepared.chunks)
     return made
 
 
-async def rank(snapshot: Snapshot, embedder: Remembering, question: str, weight: float | None) -> list[str]:
-    hits = await find(snapshot, embedder, Wish((question,), max_results=DEPTH, lexical_weight=weight), attributes={})
-    files = snapshot.files[:]
-    by_row = {int(row["row"]): files[int(row["file"])] for row in snapshot.rows}
-    return list(dict.fromkeys(by_row[hit.row] for hit in hits))
+Ranking = Callable[[str], list[int]]
+
+
+def rankings(snapshot: Snapshot, embedder: Remembering) -> list[Ranking]:
+    """Each gives the slots for a question: words alone, vectors alone, both at several weights, the default."""
+    allowed = snapshot.allowed(None)
+    slots = {snapshot.row(slot): slot for slot in range(len(snapshot.rows))}
+
+    def words(question: str) -> list[int]:
+        return [match.slot for match in snapshot.by_words(question, DEPTH, allowed)]
+
+    def vectors(question: str) -> list[int]:
+        vector = asyncio.run(embedder.embed([question]))[0]
+        return [match.slot for match in snapshot.by_vector(vector, DEPTH, allowed)]
+
+    def both(weight: float | None) -> Ranking:
+        def ranking(question: str) -> list[int]:
+            wish = Wish((question,), max_results=DEPTH, lexical_weight=weight)
+            return [slots[hit.row] for hit in asyncio.run(find(snapshot, embedder, wish, attributes={}))]
+
+        return ranking
+
+    return [words, vectors, *map(both, (0.3, 0.5, 0.65, 0.8, None))]
 
 
 def measure_set(path: Path, embedder: Remembering) -> None:
@@ -106,21 +121,28 @@ def measure_set(path: Path, embedder: Remembering) -> None:
         seconds = time.process_time() - started
         snapshot = index.snapshot()
         weight = lexical_weight(snapshot.language, english_only=True)
-        figures = [score(collection, snapshot, embedder, leg) for leg in (1.0, 0.0, 0.3, 0.5, 0.65, 0.8, None)]
+        figures = [score(collection, snapshot, ranking) for ranking in rankings(snapshot, embedder)]
     embedder.save()
-    cells = "".join(f" {one:.3f}/{two:.3f} |" for one, two in figures)
+    cells = "".join(f" {figure.ndcg:.3f}/{figure.recall:.3f} |" for figure in figures)
     rate = len(rows) / seconds
     print(f"| {path.stem} ({len(collection.docs)}, {len(collection.queries)}) |{cells} {weight} | {rate:,.0f} |")
 
 
-def score(
-    collection: Collection, snapshot: Snapshot, embedder: Remembering, weight: float | None
-) -> tuple[float, float]:
-    asked = [query for query in collection.queries if any(collection.qrels.get(query, {}).values())]
-    ranked = {query: asyncio.run(rank(snapshot, embedder, collection.queries[query], weight)) for query in asked}
-    gains = [ndcg(ranked[query], collection.qrels[query]) for query in asked]
-    recalls = [recall(ranked[query], collection.qrels[query]) for query in asked]
-    return sum(gains) / len(asked), sum(recalls) / len(asked)
+class Figure(msgspec.Struct):
+    ndcg: float
+    recall: float
+
+
+def score(collection: Collection, snapshot: Snapshot, ranking: Ranking) -> Figure:
+    gains, recalls = [], []
+    for query, question in collection.queries.items():
+        grades = collection.qrels.get(query, {})
+        if any(grades.values()):
+            files = [snapshot.files[int(snapshot.rows["file"][slot])] for slot in ranking(question)]
+            ranked = list(dict.fromkeys(files))
+            gains.append(ndcg(ranked, grades))
+            recalls.append(recall(ranked, grades))
+    return Figure(sum(gains) / len(gains), sum(recalls) / len(recalls))
 
 
 def clustered(count: int, dims: int, random: np.random.Generator) -> Vectors:
@@ -182,7 +204,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.sets and given.model:
         embedder = Remembering(BgeSmall(given.model), given.cache)
-        print("nDCG@10 / recall@20, by the lexical leg's share; the last but one weight is what the language chose")
+        print("nDCG@10 / recall@20, by the lexical leg's share; the weight is what the language chose")
         print(
             "| set (docs, queries) | words alone | vectors alone | .3 | .5 | .65 | .8 | default | weight | rows/CPU-s |"
         )

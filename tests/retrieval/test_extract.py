@@ -75,7 +75,8 @@ def test_an_open_document_gives_its_paragraphs(read: Read) -> None:
 
 
 def test_html_gives_its_words_without_scripts(read: Read) -> None:
-    page = "<html><head><title>T</title><style>x{}</style></head><body><p>One<b>two</b></p><script>evil()</script><table><tr><td>a<td>b</table>"
+    head = "<html><head><title>T</title><style>x{}</style></head>"
+    page = f"{head}<body><p>One<b>two</b></p><script>evil()</script><table><tr><td>a<td>b</table>"
     assert read(page.encode(), "a.html").text == "T\nOnetwo\na\tb"
 
 
@@ -197,14 +198,10 @@ def test_a_confined_process_can_open_no_file_and_no_socket(tmp_path: Path) -> No
     if not child:
         confine(Limits(seconds=5))
         could = b""
-        for attempt in (
-            lambda: open(secret),
-            lambda: os.stat(secret).st_mode and os.listdir("/"),
-            socket.socket,
-            os.fork,
-        ):
+        for attempt in (secret.read_bytes, lambda: os.listdir("/"), socket.socket, os.fork):
             try:
-                could += b"y" if attempt() else b"y"
+                attempt()
+                could += b"y"
             except OSError:
                 could += b"n"
         theirs.sendall(could)

@@ -91,6 +91,21 @@ def test_words_are_found_in_many_scripts(tmp_path: Path, question: str, text: st
     assert snapshot.row(snapshot.by_words(question, 1, snapshot.allowed(None))[0].slot) == len(others)
 
 
+def test_words_are_found_in_other_forms_of_their_own_language(tmp_path: Path) -> None:
+    nothing = np.zeros(DIMS, dtype="<f2").tobytes()
+    texts = [
+        "Die Katzen schliefen auf dem warmen Ofen und der Hund ist im Garten.",
+        "В городе построили новые школы для детей.",
+        "Los gatos duermen en la casa que es de mi abuela y del perro.",
+        "The cat is sleeping on the stove while the dog runs in the garden.",
+    ]
+    entries = [Entry(at, str(at), (at,), text, 5, nothing) for at, text in enumerate(texts)]
+    snapshot = build(tmp_path, entries).snapshot()
+    assert snapshot.languages == ("english", "german", "spanish", "russian")
+    for row, question in enumerate(["Katze schlief", "школа", "gato durmiendo", "sleeping cats"]):
+        assert snapshot.row(snapshot.by_words(question, 1, snapshot.allowed(None))[0].slot) == row
+
+
 def test_an_index_grown_file_by_file_answers_as_one_built_at_once(tmp_path: Path) -> None:
     files = [file_of(f"file{number}", 10 * number) for number in range(8)]
     grown = build(tmp_path / "grown", [])

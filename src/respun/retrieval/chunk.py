@@ -15,6 +15,10 @@ from msgspec import Struct
 Count = Callable[[str], int]
 
 WINDOW_TOKENS: Final = 400
+# A text that a model of 512 tokens reads at once is one window: two halves are found less well.
+WHOLE_TOKENS: Final = 500
+# Longer texts are not counted to see whether they are short.
+_LONGEST_TOKEN: Final = 100
 # A line, or a sentence within one; blank lines stay with what is before them.
 _UNIT: Final = re.compile(r"[^\n]*?(?:[.!?…](?=[\"'”’)\]]*\s)[\"'”’)\]]*[^\S\n]*|[。！？；][」』”]*|\n\s*|\Z)")
 
@@ -54,12 +58,6 @@ class Chunked(Struct, frozen=True):
     windows: tuple[Window, ...]
     chunks: tuple[Chunk, ...]
 
-    def holders(self, window: int) -> tuple[int, ...]:
-        """The chunks that hold a window: one or two."""
-        return tuple(
-            number for number, chunk in enumerate(self.chunks) if chunk.first_window <= window < chunk.end_window
-        )
-
 
 def cut(
     text: str,
@@ -71,6 +69,8 @@ def cut(
 ) -> Chunked:
     """Cut at ends of sentences and lines where the size allows. `page_starts` are the offsets at which pages begin."""
     chunking = chunking or Chunking()
+    if whole := _whole(text, count, min(WHOLE_TOKENS, chunking.max_tokens, window_tokens + window_tokens // 4)):
+        return Chunked((whole,), (_chunk((whole,), 0, 1, page_starts),))
     shared, alone = chunking.overlap_tokens, chunking.max_tokens - 2 * chunking.overlap_tokens
     units = _Units(text, count, min(window_tokens, _smallest(shared, shared + alone)))
     windows: list[Window] = []
@@ -162,16 +162,30 @@ def _chunks(windows: Sequence[Window], strides: Sequence[_Stride], page_starts: 
         end = following.shared_end if following else len(windows)
         if end == stride.first:
             continue
-        held = windows[stride.first : end]
-        yield Chunk(
-            start=held[0].start,
-            end=held[-1].end,
-            tokens=sum(window.tokens for window in held),
-            first_window=stride.first,
-            end_window=end,
-            page=page_at(page_starts, held[0].start),
-            last_page=page_at(page_starts, held[-1].end - 1),
-        )
+        yield _chunk(windows, stride.first, end, page_starts)
+
+
+def _whole(text: str, count: Count, most: int) -> Window | None:
+    """All of the text as one window, if it fits."""
+    stripped = text.strip()
+    if not stripped or len(stripped) > most * _LONGEST_TOKEN:
+        return None
+    tokens = count(stripped)
+    start = text.index(stripped)
+    return Window(start, start + len(stripped), tokens) if tokens <= most else None
+
+
+def _chunk(windows: Sequence[Window], first: int, end: int, page_starts: Sequence[int]) -> Chunk:
+    held = windows[first:end]
+    return Chunk(
+        start=held[0].start,
+        end=held[-1].end,
+        tokens=sum(window.tokens for window in held),
+        first_window=first,
+        end_window=end,
+        page=page_at(page_starts, held[0].start),
+        last_page=page_at(page_starts, held[-1].end - 1),
+    )
 
 
 def page_at(page_starts: Sequence[int], offset: int) -> int | None:

@@ -23,7 +23,8 @@ from msgspec import Struct
 
 from respun.retrieval.embed import Vectors
 from respun.retrieval.fuse import Language
-from respun.retrieval.lexical import Mask, Match, TextIndex, TextSnapshot, cjk_characters
+from respun.retrieval.language import LANGUAGES, language_of
+from respun.retrieval.lexical import Asked, Mask, Match, Slotted, TextIndex, TextSnapshot, cjk_characters
 from respun.retrieval.vectors import Halves, Matrix, append
 
 _FORMAT: Final = 1
@@ -39,6 +40,7 @@ _ROW: Final = np.dtype(
         ("words", "<u4"),
         ("characters", "<u4"),
         ("cjk", "<u4"),
+        ("language", "u1"),
     ]
 )
 _Rows = npt.NDArray[np.void]
@@ -82,6 +84,8 @@ class Snapshot(Struct, frozen=True):
     matrix: Matrix
     text: TextSnapshot
     language: Language
+    languages: tuple[str, ...]
+    """Those that at least one row in twenty is in."""
 
     def allowed(self, wanted: Callable[[str], bool] | None) -> "Allowed":
         """The slots whose file is still there and wanted."""
@@ -95,7 +99,7 @@ class Snapshot(Struct, frozen=True):
         return Allowed(by_file[self.rows["file"]], tuple(int(number) for number in numbers) if wanted else None)
 
     def by_words(self, question: str, limit: int, allowed: "Allowed") -> list[Match]:
-        return self.text.best(question, limit, allowed.slots, allowed.files)
+        return self.text.best(Asked(question, self.languages), limit, allowed.slots, allowed.files)
 
     def by_vector(self, question: Vectors, limit: int, allowed: "Allowed") -> list[Match]:
         return self.matrix.best(question, limit, allowed.slots) if self.matrix.dims else []
@@ -197,7 +201,10 @@ class Index:
         numbers.update((name, old.files + at) for at, name in enumerate(names))
         rows = np.array([_record(entry, numbers[entry.file]) for entry in batch], dtype=_ROW)
         slots = range(old.count, old.count + len(batch))
-        texts = [(slot, numbers[entry.file], entry.text) for slot, entry in zip(slots, batch, strict=True)]
+        texts = [
+            Slotted(slot, int(row["file"]), entry.text, LANGUAGES[row["language"]])
+            for slot, entry, row in zip(slots, batch, rows, strict=True)
+        ]
         self._text.write(texts, dropped)
         append(self._home / "vectors.f16", old.dims, old.count, _halves(batch, old.dims))
         _write_behind(self._home / "rows.bin", old.count * _ROW.itemsize, rows.tobytes())
@@ -231,6 +238,7 @@ class Index:
         if zlib.crc32(rows.tobytes()) != manifest.rows_crc:
             raise Stale("The index's rows are damaged.")
         kept = ~_unpacked(manifest.dropped, manifest.files)
+        alive = rows[kept[rows["file"]]]
         return Snapshot(
             change=manifest.change,
             rows=rows,
@@ -238,7 +246,8 @@ class Index:
             kept_files=kept,
             matrix=matrix,
             text=self._text.snapshot(),
-            language=_language(rows[kept[rows["file"]]]),
+            language=_language(alive),
+            languages=_languages(alive),
         )
 
     @classmethod
@@ -261,7 +270,9 @@ def _record(entry: Entry, number: int) -> tuple[int, ...]:
         raise ValueError(f"Row {entry.row} is held by {len(entry.chunks)} chunks; a window has one or two.")
     chunk, other = (*entry.chunks, _NO_CHUNK)[:2]
     words = len(entry.text.split())
-    return (entry.row, number, chunk, other, entry.tokens, words, len(entry.text), cjk_characters(entry.text))
+    language = LANGUAGES.index(language_of(entry.text))
+    cjk = cjk_characters(entry.text)
+    return (entry.row, number, chunk, other, entry.tokens, words, len(entry.text), cjk, language)
 
 
 def _halves(batch: Sequence[Entry], dims: int) -> Halves:
@@ -274,6 +285,11 @@ def _halves(batch: Sequence[Entry], dims: int) -> Halves:
 
 def _language(rows: _Rows) -> Language:
     return Language(*(int(rows[name].sum(dtype=np.int64)) for name in ("pieces", "words", "characters", "cjk")))
+
+
+def _languages(rows: _Rows) -> tuple[str, ...]:
+    counts = np.bincount(rows["language"], minlength=len(LANGUAGES))
+    return tuple(name for name, count in zip(LANGUAGES, counts, strict=True) if count and count >= len(rows) / 20)
 
 
 def _no_rows() -> _Rows:

@@ -1,4 +1,4 @@
-"""The text leg: BM25 over English stems, with CJK writing cut into pairs of characters.
+"""The text leg: BM25 over the stems of each text's own language, with CJK writing cut into pairs of characters.
 
 A derived index on disk, one document a slot of the matrix beside it. Scripts without spaces between words are fed to
 it as overlapping pairs, because a tokenizer that waits for a space would make one word of a sentence.
@@ -6,6 +6,8 @@ it as overlapping pairs, because a tokenizer that waits for a space would make o
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,10 +18,18 @@ from msgspec import Struct
 
 Mask = npt.NDArray[np.bool_]
 
-_ANALYSER: Final = "respun"
+_STEMS: Final = "stems"
 _HEAP: Final = 32_000_000
 _LONGEST_WORD: Final = 60
 _FILES_IN_A_QUERY: Final = 1_000
+_STEMS_IN_A_QUERY: Final = 256
+# The engine has stemmers for all languages that are told apart, and stop words for these.
+_WITH_STOP_WORDS: Final = frozenset(
+    (
+        *("danish", "dutch", "english", "finnish", "french", "german", "hungarian"),
+        *("italian", "norwegian", "portuguese", "russian", "spanish", "swedish"),
+    )
+)
 _UNSPACED: Final = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
     "\uf900-\ufaff\U00020000-\U0002fa1f]+"
@@ -31,26 +41,41 @@ class Match(Struct, frozen=True):
     score: float
 
 
+class Slotted(Struct, frozen=True):
+    """A text to be found: its slot, its file's number, its language as `language.language_of` names it."""
+
+    slot: int
+    file: int
+    text: str
+    language: str
+
+
+class Asked(Struct, frozen=True):
+    """A question, and the languages of the texts it is asked of."""
+
+    question: str
+    languages: tuple[str, ...]
+
+
 class TextIndex:
     """Opened on a folder, which is made when it is not there. One writer at a time, any number of readers."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._index: Any = tantivy.Index(_schema(), path=str(folder))
-        self._analyser = _analyser()
-        self._index.register_tokenizer(_ANALYSER, self._analyser)
+        self._index.register_tokenizer(_STEMS, tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build())
 
     def snapshot(self) -> "TextSnapshot":
         self._index.reload()
-        return TextSnapshot(self._index.searcher(), self._index.schema, self._analyser)
+        return TextSnapshot(self._index.searcher(), self._index.schema)
 
-    def write(self, texts: Iterable[tuple[int, int, str]], dropped_files: Iterable[int] = ()) -> None:
-        """Durable when it returns. `texts` are (slot, file number, text)."""
+    def write(self, texts: Iterable[Slotted], dropped_files: Iterable[int] = ()) -> None:
+        """Durable when it returns."""
         writer = self._index.writer(heap_size=_HEAP, num_threads=1)
         if numbers := list(dropped_files):
             writer.delete_documents_by_query(tantivy.Query.term_set_query(self._index.schema, "file", numbers))
-        for slot, number, text in texts:
-            writer.add_document(_document(slot, number, text))
+        for slotted in texts:
+            writer.add_document(_document(slotted))
         writer.commit()
         writer.wait_merging_threads()
 
@@ -66,19 +91,18 @@ class TextIndex:
 class TextSnapshot:
     """What was committed when it was taken; later writes do not change it."""
 
-    def __init__(self, searcher: Any, schema: Any, analyser: Any) -> None:
+    def __init__(self, searcher: Any, schema: Any) -> None:
         self._searcher = searcher
         self._schema = schema
-        self._analyser = analyser
 
     @property
     def documents(self) -> int:
         return int(self._searcher.num_docs)
 
-    def best(self, question: str, limit: int, allowed: Mask, files: Sequence[int] | None = None) -> list[Match]:
+    def best(self, asked: Asked, limit: int, allowed: Mask, files: Sequence[int] | None = None) -> list[Match]:
         """The best allowed slots. `files` are the only file numbers allowed, if they are known to be few."""
-        words = dict.fromkeys(self._analyser.analyze(spaced(question)))
-        query = self._any_of(words)
+        stems = dict.fromkeys(stem for language in asked.languages for stem in stems_of(asked.question, language))
+        query = self._any_of(islice(stems, _STEMS_IN_A_QUERY))
         if files is not None and len(files) <= _FILES_IN_A_QUERY:
             query = self._within(query, files)
         return self._widening(query, limit, allowed)
@@ -107,17 +131,23 @@ class TextSnapshot:
         return tantivy.Query.boolean_query([(tantivy.Occur.Must, query), (tantivy.Occur.Must, only)])
 
 
-def _document(slot: int, number: int, text: str) -> Any:
+def _document(slotted: Slotted) -> Any:
     document = tantivy.Document()
-    document.add_unsigned("slot", slot)
-    document.add_unsigned("file", number)
-    document.add_text("body", spaced(text))
+    document.add_unsigned("slot", slotted.slot)
+    document.add_unsigned("file", slotted.file)
+    document.add_text("body", " ".join(stems_of(slotted.text, slotted.language)))
     return document
 
 
+def stems_of(text: str, language: str) -> list[str]:
+    """The words of a text without its language's stop words and endings, in order."""
+    stems: list[str] = _analyser(language).analyze(spaced(text))
+    return stems
+
+
 def spaced(text: str) -> str:
-    """The text with each run of an unspaced script as overlapping pairs."""
-    return _UNSPACED.sub(lambda run: f" {_pairs(run.group())} ", text)
+    """The text with each run of an unspaced script as overlapping pairs, and no half of a surrogate pair."""
+    return _UNSPACED.sub(lambda run: f" {_pairs(run.group())} ", text).encode(errors="replace").decode()
 
 
 def cjk_characters(text: str) -> int:
@@ -132,17 +162,14 @@ def _schema() -> Any:
     builder = tantivy.SchemaBuilder()
     builder.add_unsigned_field("slot", indexed=True, fast=True)
     builder.add_unsigned_field("file", indexed=True)
-    builder.add_text_field("body", tokenizer_name=_ANALYSER, index_option="freq")
+    builder.add_text_field("body", tokenizer_name=_STEMS, index_option="freq")
     return builder.build()
 
 
-def _analyser() -> Any:
+@cache
+def _analyser(language: str) -> Any:
     builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
-    for each in (
-        tantivy.Filter.remove_long(_LONGEST_WORD),
-        tantivy.Filter.lowercase(),
-        tantivy.Filter.stopword("english"),
-        tantivy.Filter.stemmer("english"),
-    ):
-        builder = builder.filter(each)
-    return builder.build()
+    builder = builder.filter(tantivy.Filter.remove_long(_LONGEST_WORD)).filter(tantivy.Filter.lowercase())
+    if language in _WITH_STOP_WORDS:
+        builder = builder.filter(tantivy.Filter.stopword(language))
+    return builder.filter(tantivy.Filter.stemmer(language)).build()

@@ -6,17 +6,15 @@ window is answered as the chunk that holds it; a chunk that repeats a better one
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final
 
+import numpy as np
 from msgspec import Struct
 
 from respun.retrieval.embed import Embedder, Vectors
 from respun.retrieval.filters import Attributes, Filter, matches
-from respun.retrieval.fuse import fuse, lexical_weight
+from respun.retrieval.fuse import DEPTH, fuse, leaders, lexical_weight
 from respun.retrieval.index import Allowed, Snapshot
 from respun.retrieval.lexical import Match
-
-_DEPTH: Final = 100
 
 
 class Wish(Struct, frozen=True):
@@ -30,7 +28,7 @@ class Wish(Struct, frozen=True):
 
 
 class Why(Struct, frozen=True):
-    """Why a window was found: by which question, and its rank (from 1) and score in each leg that knew it."""
+    """Why a window was found: by which question, its ranks (from 1) among the first hundred of each leg, its scores."""
 
     question: str
     lexical_rank: int | None = None
@@ -90,11 +88,10 @@ async def find(
 ) -> list[Hit]:
     """The same as ids, for a caller that loads the chunks itself."""
     questions = [question for question in dict.fromkeys(wish.questions) if question.strip()]
-    vectors = await embedder.embed(questions) if embedder and snapshot.matrix.dims else None
+    weight = _weight(snapshot, embedder, wish)
+    vectors = await embedder.embed(questions) if embedder and questions and weight < 1 else None
     wanted = wish.filters
     allowed = snapshot.allowed(None if wanted is None else lambda file: matches(wanted, attributes.get(file, {})))
-    english_only = embedder is not None and embedder.english_only
-    weight = lexical_weight(snapshot.language, english_only) if wish.lexical_weight is None else wish.lexical_weight
     best: dict[int, _Scored] = {}
     for number, question in enumerate(questions):
         vector = None if vectors is None else vectors[number]
@@ -102,6 +99,14 @@ async def find(
             if slot not in best or scored.score > best[slot].score:
                 best[slot] = scored
     return _as_chunks(snapshot, best, wish)
+
+
+def _weight(snapshot: Snapshot, embedder: Embedder | None, wish: Wish) -> float:
+    if embedder is None or not snapshot.matrix.dims:
+        return 1.0
+    if wish.lexical_weight is None:
+        return lexical_weight(snapshot.language, embedder.english_only)
+    return wish.lexical_weight
 
 
 class _Scored(Struct, frozen=True):
@@ -112,11 +117,32 @@ class _Scored(Struct, frozen=True):
 def _ask(
     snapshot: Snapshot, question: str, vector: Vectors | None, weight: float, allowed: Allowed
 ) -> dict[int, _Scored]:
-    lexical = snapshot.by_words(question, _DEPTH, allowed)
-    near = snapshot.by_vector(vector, _DEPTH, allowed) if vector is not None else []
-    fused = fuse(_scores(lexical), _scores(near), weight if near else 1.0)
+    lexical = snapshot.by_words(question, DEPTH, allowed) if weight > 0 or vector is None else []
+    near = snapshot.by_vector(vector, DEPTH, allowed) if vector is not None else []
     words, vectors = _ranks(lexical), _ranks(near)
-    return {slot: _Scored(score, _why(question, words.get(slot), vectors.get(slot))) for slot, score in fused.items()}
+    bm25 = {slot: ranked.score for slot, ranked in words.items()}
+    cosines = _cosines(snapshot, sorted(words.keys() | vectors.keys()), vector)
+    fused = fuse(bm25, cosines, weight)
+    if vector is not None:
+        fused = fuse(bm25, _cosines(snapshot, list(cosines), _led(snapshot, vector, leaders(fused))), weight)
+    return {
+        slot: _Scored(score, _why(question, words.get(slot), vectors.get(slot), cosines.get(slot)))
+        for slot, score in fused.items()
+    }
+
+
+def _cosines(snapshot: Snapshot, slots: list[int], vector: Vectors | None) -> dict[int, float]:
+    if vector is None:
+        return {}
+    return dict(zip(slots, (snapshot.matrix.rows(slots) @ vector).tolist(), strict=True))
+
+
+def _led(snapshot: Snapshot, vector: Vectors, lent: Mapping[int, float]) -> Vectors:
+    """The question's vector, moved towards those of the first answers."""
+    shares = np.array(list(lent.values()), dtype=np.float32)
+    moved: Vectors = vector + shares @ snapshot.matrix.rows(list(lent))
+    unit: Vectors = moved / max(float(np.linalg.norm(moved)), 1e-12)
+    return unit
 
 
 class _Ranked(Struct, frozen=True):
@@ -124,21 +150,17 @@ class _Ranked(Struct, frozen=True):
     score: float
 
 
-def _scores(found: Sequence[Match]) -> dict[int, float]:
-    return {match.slot: match.score for match in found}
-
-
 def _ranks(found: Sequence[Match]) -> dict[int, _Ranked]:
     return {match.slot: _Ranked(rank, match.score) for rank, match in enumerate(found, 1)}
 
 
-def _why(question: str, lexical: _Ranked | None, vector: _Ranked | None) -> Why:
+def _why(question: str, lexical: _Ranked | None, near: _Ranked | None, cosine: float | None) -> Why:
     return Why(
         question,
         lexical_rank=lexical.rank if lexical else None,
         bm25=lexical.score if lexical else None,
-        vector_rank=vector.rank if vector else None,
-        cosine=vector.score if vector else None,
+        vector_rank=near.rank if near else None,
+        cosine=cosine,
     )
 
 

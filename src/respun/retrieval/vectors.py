@@ -43,6 +43,9 @@ class Matrix:
         later = _mapped(self._path, self.dims, count)
         return Matrix(self._path, self.dims, count, (*self._blocks[:full], *_all_blocks(later[full * _BLOCK :])))
 
+    def rows(self, slots: Sequence[int]) -> npt.NDArray[np.float32]:
+        return self._halves[np.array(slots, dtype=np.intp)].astype(np.float32)
+
     def best(self, question: npt.NDArray[np.float32], limit: int, allowed: Mask) -> list[Match]:
         """The best allowed slots by cosine, given a unit vector."""
         slots = np.flatnonzero(allowed)
