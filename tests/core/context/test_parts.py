@@ -104,7 +104,16 @@ def test_a_rule_is_recognised(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["Remember that I live in Oslo.", "Call me Sam.", "Merk dir: ich wohne in Köln.", "Je m'appelle Léa.", "Recuerda que vivo en Lima.", "请记住我住在北京。", "私の名前は田中です。", "覚えておいてください。"],
+    [
+        "Remember that I live in Oslo.",
+        "Call me Sam.",
+        "Merk dir: ich wohne in Köln.",
+        "Je m'appelle Léa.",
+        "Recuerda que vivo en Lima.",
+        "请记住我住在北京。",
+        "私の名前は田中です。",
+        "覚えておいてください。",
+    ],
 )
 def test_a_fact_to_remember_is_recognised(text):
     assert STATEMENTS.find(text).force == "fact"
@@ -112,7 +121,15 @@ def test_a_fact_to_remember_is_recognised(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["I'd really prefer tea.", "I’m allergic to nuts.", "Ich bin allergisch gegen Nüsse.", "Je préfère le thé.", "Soy alérgica a las nueces.", "我对花生过敏。", "ピーナッツアレルギーです。"],
+    [
+        "I'd really prefer tea.",
+        "I’m allergic to nuts.",
+        "Ich bin allergisch gegen Nüsse.",
+        "Je préfère le thé.",
+        "Soy alérgica a las nueces.",
+        "我对花生过敏。",
+        "ピーナッツアレルギーです。",
+    ],
 )
 def test_a_preference_is_recognised(text):
     assert STATEMENTS.find(text).prefers
@@ -120,7 +137,18 @@ def test_a_preference_is_recognised(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["It has always been so.", "I never saw it.", "He remembers that.", "Das war schon immer so.", "Il pleut.", "Call me back later.", "昨天我去了北京。", "昨日は雨でした。", "No me acuerdo.", ""],
+    [
+        "It has always been so.",
+        "I never saw it.",
+        "He remembers that.",
+        "Das war schon immer so.",
+        "Il pleut.",
+        "Call me back later.",
+        "昨天我去了北京。",
+        "昨日は雨でした。",
+        "No me acuerdo.",
+        "",
+    ],
 )
 def test_a_report_is_no_statement(text):
     found = STATEMENTS.find(text)

@@ -16,6 +16,11 @@ MARK_TOKENS: Final = 4
 """A mark with the line breaks around it."""
 
 
+_FENCE: Final = "```"
+_FENCE_TOKENS: Final = 3
+"""A line that closes a code fence."""
+
+
 class Span(Struct, frozen=True):
     """Characters `start` to `end` of a message's text."""
 
@@ -34,7 +39,7 @@ def clip_to_hits(written: Written, weights: Mapping[str, int], language: Languag
     """The passages with most of the query's words, then the first ones; None if not one passage fits."""
     gains = _gains(written, weights, language)
     order = sorted(range(len(gains)), key=lambda at: (-gains[at], at))
-    return _keep(written.passages, order, room)
+    return _keep(written, order, room)
 
 
 def clip_to_ends(written: Written, weights: Mapping[str, int], language: Language, room: int) -> Clip | None:
@@ -44,7 +49,7 @@ def clip_to_ends(written: Written, weights: Mapping[str, int], language: Languag
     ends = [0, last] if last > 0 else range(len(gains))
     hits = sorted((at for at in range(1, last) if gains[at]), key=lambda at: (-gains[at], at))
     inwards = sorted(range(last + 1), key=lambda at: (min(at, last - at), at))
-    return _keep(written.passages, dict.fromkeys([*ends, *hits, *inwards]), room)
+    return _keep(written, dict.fromkeys([*ends, *hits, *inwards]), room)
 
 
 def join(text: str, spans: Sequence[Span]) -> str:
@@ -71,20 +76,25 @@ def _gains(written: Written, weights: Mapping[str, int], language: Language) -> 
     ]
 
 
-def _keep(passages: Sequence[Passage], order: Iterable[int], room: int) -> Clip | None:
+def _keep(written: Written, order: Iterable[int], room: int) -> Clip | None:
+    costs = [_cost(written.text, passage) for passage in written.passages]
     kept: list[int] = []
     left = room - MARK_TOKENS
     for at in order:
         # Each passage may open one more gap; the sum below counts the gaps that are really there.
-        cost = passages[at].tokens + MARK_TOKENS
-        if cost <= left:
+        if costs[at] + MARK_TOKENS <= left:
             kept.append(at)
-            left -= cost
+            left -= costs[at] + MARK_TOKENS
     if not kept:
         return None
     kept.sort()
-    tokens = sum(passages[at].tokens for at in kept) + MARK_TOKENS * _gaps(kept, len(passages))
-    return Clip(_spans(passages, kept), tokens)
+    tokens = sum(costs[at] for at in kept) + MARK_TOKENS * _gaps(kept, len(costs))
+    return Clip(_spans(written.passages, kept), tokens)
+
+
+def _cost(text: str, passage: Passage) -> int:
+    fenced = text.find(_FENCE, passage.start, passage.end) >= 0
+    return passage.tokens + (_FENCE_TOKENS if fenced else 0)
 
 
 def _gaps(kept: Sequence[int], count: int) -> int:
@@ -103,5 +113,5 @@ def _spans(passages: Sequence[Passage], kept: Sequence[int]) -> tuple[Span, ...]
 
 
 def _closed(piece: str) -> str:
-    fences = sum(line.lstrip().startswith("```") for line in piece.split("\n"))
-    return piece + "\n```" if fences % 2 else piece
+    fences = sum(line.lstrip().startswith(_FENCE) for line in piece.split("\n"))
+    return f"{piece}\n{_FENCE}" if fences % 2 else piece

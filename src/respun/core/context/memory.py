@@ -10,7 +10,7 @@ from msgspec import Struct
 from respun.core.context.languages import Language
 from respun.core.context.passages import Count
 from respun.core.context.reading import Reading, read
-from respun.core.context.score import weigh
+from respun.core.context.score import beside, weigh
 from respun.core.context.statements import STATEMENTS, Statements
 from respun.core.context.thread import Facts, Found, Hit, Role, Shape, Standing, Written
 from respun.core.context.words import guess_language
@@ -91,7 +91,7 @@ class MemoryIndex:
                     scores[n] += weight * worth
         best = heapq.nlargest(limit, ((score, n) for n, score in scores.items()))
         hits = [Hit(n, score) for score, n in best]
-        wanted = {n for hit in hits for n in (hit.n - 1, hit.n, hit.n + 1) if 0 < n < below}
+        wanted = {n for hit in hits for n in beside(hit.n) if 0 < n < below}
         return Found(hits, {n: self._facts[n - 1] for n in wanted}, weights)
 
     async def standing(self, below: int, limit: int) -> Sequence[Standing]:

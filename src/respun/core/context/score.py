@@ -17,7 +17,8 @@ _SATURATION = 1.2
 _LENGTH_SHARE = 0.75
 _AVERAGE_LENGTH = 20
 _FLAT_TOKENS = 40
-_LIFT = 0.3
+_LIFT: Final = ((1, 0.4), (2, 0.2))
+"""What a hit adds to those one and two messages before and after it, as a share of its score."""
 _PREFERENCE = 1.5
 _ROLE: Final[Mapping[Role, float]] = {"user": 1.0, "assistant": 0.85, "tool": 0.5}
 _SCALE = 1000
@@ -38,14 +39,20 @@ def weigh(query: Mapping[str, float], frequencies: Mapping[str, int], count: int
     }
 
 
+def beside(n: int) -> tuple[int, ...]:
+    """The positions of a hit and of the neighbours it lifts, which an index gives the facts of."""
+    return (n, *(n + side * distance for distance, _ in _LIFT for side in (-1, 1)))
+
+
 def rank(found: Found) -> dict[int, float]:
     """A rank for every hit and every neighbour of one, higher is better: an answer often stands next to a hit."""
     bare = {hit.n: hit.score / _prior_of(found.facts[hit.n]) for hit in found.hits}
     lifted = dict(bare)
     for n, score in bare.items():
-        for beside in (n - 1, n + 1):
-            if beside in found.facts:
-                lifted[beside] = lifted.get(beside, 0.0) + _LIFT * score
+        for distance, share in _LIFT:
+            for neighbour in (n - distance, n + distance):
+                if neighbour in found.facts:
+                    lifted[neighbour] = lifted.get(neighbour, 0.0) + share * score
     return {n: score * _weight(found.facts[n]) for n, score in lifted.items()}
 
 

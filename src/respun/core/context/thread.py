@@ -67,7 +67,7 @@ class Hit(Struct, frozen=True):
 
 
 class Found(Struct, frozen=True):
-    """The best hits, best first (ties: newer first), and the facts of each and of its two neighbours."""
+    """The best hits, best first (ties: newer first), and the facts of each and of its neighbours (`score.beside`)."""
 
     hits: Sequence[Hit]
     facts: Mapping[int, Facts]
