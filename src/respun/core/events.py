@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from respun.core.assistants import Metadata
 from respun.core.runs import Plan, RunError, TokenLimit, ToolKind
-from respun.core.threads import IncompleteReason, Part, Thread
+from respun.core.threads import Annotation, IncompleteReason, Part, Thread
 from respun.core.usage import Usage
 
 
@@ -33,14 +33,21 @@ class RunStarted(Struct, frozen=True, tag_field="e", tag="started"):
     at: float
 
 
-class MessageStarted(Struct, frozen=True, tag_field="e", tag="message"):
+class MessageStarted(Struct, frozen=True, tag_field="e", tag="message", omit_defaults=True):
+    """`images` and `files` were made by tools before: the message shows the ones and is attached the others."""
+
     at: float
     message: str
     step: str
+    images: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
-class TextAdded(Struct, frozen=True, tag_field="e", tag="t"):
+class TextAdded(Struct, frozen=True, tag_field="e", tag="t", omit_defaults=True):
+    """Annotations are about this text; their places count from the beginning of the message's text."""
+
     text: str
+    annotations: tuple[Annotation, ...] = ()
 
 
 class RefusalAdded(Struct, frozen=True, tag_field="e", tag="r"):
@@ -86,10 +93,14 @@ class ActionRequired(Struct, frozen=True, tag_field="e", tag="action"):
     at: float
 
 
-class Output(Struct, frozen=True):
+class Output(Struct, frozen=True, omit_defaults=True):
+    """`output` is what the model is told; `details` what the step shows; `images` and `files` are ids of new files."""
+
     call: str
     output: str
     details: dict[str, object] | None = None
+    images: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 class OutputsGiven(Struct, frozen=True, tag_field="e", tag="outputs"):

@@ -76,16 +76,19 @@ def _started(run: Run, event: RunStarted) -> Changes:
 
 
 def _message_started(run: Run, event: MessageStarted) -> Changes:
-    return {"message": opened(event)}
+    return {"message": opened(event), "images": (), "files": ()}
 
 
 def opened(event: MessageStarted) -> OpenMessage:
-    return OpenMessage(event.message, event.step, event.at)
+    return OpenMessage(event.message, event.step, event.at, event.images, event.files)
 
 
 def _text_added(run: Run, event: TextAdded) -> Changes:
     assert run.message is not None
-    return {"message": replace(run.message, text=run.message.text + event.text)}
+    message = replace(run.message, text=run.message.text + event.text)
+    if event.annotations:
+        message = replace(message, annotations=(*message.annotations, *event.annotations))
+    return {"message": message}
 
 
 def _refusal_added(run: Run, event: RefusalAdded) -> Changes:
@@ -134,7 +137,11 @@ def _action_required(run: Run, event: ActionRequired) -> Changes:
 
 def _outputs_given(run: Run, event: OutputsGiven) -> Changes:
     answered = answer(run, event)
-    return {"calls": answered if answered.owed else None}
+    return {
+        "calls": answered if answered.owed else None,
+        "images": (*run.images, *(image for output in event.outputs for image in output.images)),
+        "files": (*run.files, *(file for output in event.outputs for file in output.files)),
+    }
 
 
 def answer(run: Run, event: OutputsGiven) -> OpenCalls:

@@ -45,7 +45,7 @@ from respun.core.runs import (
     ToolCall,
     ToolKind,
 )
-from respun.core.threads import IncompleteReason, Part, Refusal, Text
+from respun.core.threads import Annotation, ImageFile, IncompleteReason, Part, Refusal, Text
 from respun.core.usage import Usage
 
 Events = tuple[AnyEvent, ...]
@@ -65,6 +65,13 @@ class Fresh(Protocol):
 
 class Start(Struct, frozen=True):
     """A worker is ready for it."""
+
+
+class Cited(Struct, frozen=True):
+    """Text of the model with what it refers to; places count from the beginning of the message's text."""
+
+    text: str
+    annotations: tuple[Annotation, ...]
 
 
 class ModelFailed(Struct, frozen=True):
@@ -99,7 +106,7 @@ class Resume(Struct, frozen=True):
     skip: int
 
 
-Input = chat.News | Start | ModelFailed | LimitReached | Outputs | Cancel | Stopped | Deadline | Resume
+Input = chat.News | Cited | Start | ModelFailed | LimitReached | Outputs | Cancel | Stopped | Deadline | Resume
 
 # Commands: work a run wants done.
 
@@ -160,6 +167,12 @@ def _text(run: Run, given: chat.TextDelta, fresh: Fresh) -> Events:
     if run.status != "in_progress" or not given.text:
         return ()
     return (*_open_message(run, fresh), TextAdded(given.text))
+
+
+def _cited(run: Run, given: Cited, fresh: Fresh) -> Events:
+    if run.status != "in_progress":
+        return ()
+    return (*_open_message(run, fresh), TextAdded(given.text, given.annotations))
 
 
 def _refusal(run: Run, given: chat.RefusalDelta, fresh: Fresh) -> Events:
@@ -294,7 +307,9 @@ def _end_over_limit(run: Run, fresh: Fresh) -> Events:
 
 
 def _open_message(run: Run, fresh: Fresh) -> tuple[MessageStarted, ...]:
-    return () if run.message else (MessageStarted(fresh.now, fresh.id("message"), fresh.id("step")),)
+    if run.message:
+        return ()
+    return (MessageStarted(fresh.now, fresh.id("message"), fresh.id("step"), run.images, run.files),)
 
 
 def _end_message(
@@ -304,9 +319,9 @@ def _end_message(
     usage: Usage | None,
     error: RunError | None = None,
 ) -> MessageEnded:
-    parts: list[Part] = []
+    parts: list[Part] = [ImageFile(image) for image in message.images]
     if message.text or (reason is None and not message.refusal):
-        parts.append(Text(str(message.text)))
+        parts.append(Text(str(message.text), message.annotations))
     if message.refusal:
         parts.append(Refusal(str(message.refusal)))
     return MessageEnded(fresh.now, tuple(parts), reason, error, usage)
@@ -338,6 +353,7 @@ def _refusal_of(plan: Plan, call: ToolCall) -> str | None:
 _DECIDE: dict[type, Callable[[Run, Any, Fresh], Events]] = {
     Start: _start,
     chat.TextDelta: _text,
+    Cited: _cited,
     chat.RefusalDelta: _refusal,
     chat.ReasoningDelta: _nothing,
     chat.ToolCallDelta: _call,

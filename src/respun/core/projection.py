@@ -21,7 +21,7 @@ from respun.core.events import (
 from respun.core.fold import answer, evolve
 from respun.core.machine import INTERRUPTED
 from respun.core.runs import Run, RunError, Step, StepStatus
-from respun.core.threads import IncompleteReason, Message
+from respun.core.threads import Attachment, IncompleteReason, Message
 from respun.core.usage import Usage
 
 Records = tuple[Message | Step, ...]
@@ -89,6 +89,7 @@ def _message_started(run: Run, event: MessageStarted) -> Records:
         assistant=run.assistant,
         run=run.id,
         status="in_progress",
+        attachments=tuple(Attachment(file, ("code_interpreter",)) for file in event.files),
     )
     return (step, message)
 
@@ -96,7 +97,8 @@ def _message_started(run: Run, event: MessageStarted) -> Records:
 def _message_ended(run: Run, event: MessageEnded) -> Records:
     opened = run.message
     assert opened is not None
-    step, message = _message_started(run, MessageStarted(opened.started_at, opened.id, opened.step))
+    begun = MessageStarted(opened.started_at, opened.id, opened.step, opened.images, opened.files)
+    step, message = _message_started(run, begun)
     assert isinstance(message, Message)
     assert isinstance(step, Step)
     whole = event.reason is None

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from respun.core.assistants import Effort, Metadata, ResponseFormat, Tool, ToolResources
 from respun.core.growing import Growing
+from respun.core.threads import Annotation
 from respun.core.usage import Usage
 
 RunStatus = Literal[
@@ -85,7 +86,10 @@ class OpenMessage(Struct, frozen=True):
     id: str
     step: str
     started_at: float
+    images: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
     text: Growing = Growing()
+    annotations: tuple[Annotation, ...] = ()
     refusal: Growing = Growing()
 
 
@@ -127,7 +131,8 @@ class Run(Struct, frozen=True):
     """One execution of a plan over a thread: the fold of its events up to `number`.
 
     `ended_at` is the time of the final status, whichever it is. `message` and `writing` are what a model call in
-    progress has brought so far; they are in the events, not in the stored row.
+    progress has brought so far; they are in the events, not in the stored row. `images` and `files` were made by tools
+    and wait for the next message.
     """
 
     id: str
@@ -146,6 +151,8 @@ class Run(Struct, frozen=True):
     limit_reached: TokenLimit | None = None
     usage: Usage = Usage()
     calls: OpenCalls | None = None
+    images: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
     message: OpenMessage | None = None
     writing: WrittenCalls | None = None
 

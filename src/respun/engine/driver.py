@@ -56,7 +56,7 @@ class Performer(Protocol):
         """Make one model call, hand over its news as they come, and end with a last one."""
         ...
 
-    def call_tools(self, run: Run, calls: tuple[ToolCall, ...]) -> Awaitable[tuple[Output, ...]]: ...
+    def call_tools(self, project: str, run: Run, calls: tuple[ToolCall, ...]) -> Awaitable[tuple[Output, ...]]: ...
 
 
 class Shop:
@@ -223,7 +223,7 @@ class Driver:
             case CallModel():
                 await self._shop.performer.call_model(self.run, self._take)
             case CallTools(calls):
-                await self.give((Outputs(await self._shop.performer.call_tools(self.run, calls)),))
+                await self.give((Outputs(await self._shop.performer.call_tools(self.project, self.run, calls)),))
 
     async def _take(self, inputs: Sequence[Input]) -> None:
         await self.give(inputs)

@@ -54,6 +54,7 @@ class Engine:
         self.me = clock.uuid().hex
         self._backend = backend
         self._turns = turns
+        self.tools = turns.tools
         self._settings = settings or EngineSettings()
         journal = Journal(backend, self._settings.flush)
         self._shop = Shop(backend, journal, turns, clock)

@@ -44,9 +44,12 @@ def of_steps(steps: Iterable[Step], texts: dict[str, str]) -> list[chat.ChatMess
     return turns
 
 
-def request(run: Run, messages: Sequence[chat.ChatMessage]) -> chat.ModelRequest:
+def request(
+    run: Run, messages: Sequence[chat.ChatMessage], hosted: tuple[chat.ChatTool, ...] = ()
+) -> chat.ModelRequest:
+    """`hosted`: how our own tools are offered, behind the caller's functions."""
     plan = run.plan
-    tools = tuple(_tool(tool) for tool in plan.tools if isinstance(tool, FunctionTool))
+    tools = (*(_tool(tool) for tool in plan.tools if isinstance(tool, FunctionTool)), *hosted)
     left = plan.max_completion_tokens
     return chat.ModelRequest(
         model=plan.model,

@@ -11,10 +11,12 @@ from respun.core import chat
 from respun.core.events import Output
 from respun.core.machine import Input, LimitReached, ModelFailed
 from respun.core.pages import PageRequest
-from respun.core.runs import ErrorCode, Run, RunError, ToolCall
+from respun.core.runs import ErrorCode, Run, RunError, Step, ToolCall
 from respun.core.threads import Message
 from respun.core.usage import Usage
 from respun.engine import prompt
+from respun.engine.annotate import Annotator
+from respun.engine.tools import Tools, sources
 from respun.store import messages, runs
 from respun.store.backend import Backend, Tx
 
@@ -45,11 +47,13 @@ class Turns:
         provider: chat.Provider,
         window: Callable[[str], int],
         count: Callable[[str], int],
+        tools: Tools | None = None,
     ) -> None:
         self._backend = backend
         self._provider = provider
         self._window = window
         self._count = count
+        self.tools = tools or Tools()
         self._unstored: dict[str, tuple[Message, ...]] = {}
 
     def prime(self, run: str, drafts: tuple[Message, ...]) -> None:
@@ -60,43 +64,47 @@ class Turns:
         self._unstored.pop(run, None)
 
     async def call_model(self, run: Run, take: Take) -> None:
+        steps = await self._steps(run) if run.turn else []
         try:
-            request = await self._request(run)
+            request = await self._request(run, steps)
         except TooLong:
             await take((LimitReached("max_prompt_tokens"),))
             return
         try:
-            await self._stream(request, take)
+            await self._stream(request, Annotator(sources(steps)), take)
         except chat.ModelError as error:
             log.warning("model call failed", extra={"run": run.id, "kind": error.kind, "error": error.message})
             await take((ModelFailed(RunError(_CODES.get(error.kind, "server_error"), error.message)),))
 
-    async def call_tools(self, run: Run, calls: tuple[ToolCall, ...]) -> tuple[Output, ...]:
-        return tuple(Output(call.id, f"The tool {call.kind} is not served here.") for call in calls)
+    async def call_tools(self, project: str, run: Run, calls: tuple[ToolCall, ...]) -> tuple[Output, ...]:
+        return await self.tools.answer(project, run, calls)
 
-    async def _stream(self, request: chat.ModelRequest, take: Take) -> None:
+    async def _stream(self, request: chat.ModelRequest, annotator: Annotator, take: Take) -> None:
         written: list[str] = []
         async with aclosing(cast(Any, self._provider.stream(request))) as batches:
             async for batch in batches:
-                news = joined(batch)
-                written += [_written(one) for one in news]
-                await take([self._counted(one, request, written) for one in news])
+                inputs: list[Input] = []
+                for news in joined(batch):
+                    written.append(_written(news))
+                    inputs += _annotated(news, annotator)
+                    inputs[-1:] = [self._counted(one, request, written) for one in inputs[-1:]]
+                await take(inputs)
 
-    def _counted(self, news: chat.News, request: chat.ModelRequest, written: list[str]) -> Input:
+    def _counted(self, news: Input, request: chat.ModelRequest, written: list[str]) -> Input:
         if not isinstance(news, chat.Finished) or news.usage is not None:
             return news
         sent = sum(self._count(str(message.content or "")) + 4 for message in request.messages)
         return replace(news, usage=Usage(sent, self._count("".join(written))))
 
-    async def _request(self, run: Run) -> chat.ModelRequest:
+    async def _request(self, run: Run, done: Sequence[Step]) -> chat.ModelRequest:
         drafts = self._unstored.pop(run.id, ())
-        steps = await self._steps(run) if run.turn else []
+        steps = await self._turns(run, done)
         head: list[chat.ChatMessage] = []
         if run.plan.instructions:
             head.append(chat.SystemMessage(run.plan.instructions))
         room = self._room(run) - sum(prompt.size(message) for message in (*head, *steps))
         history = await self._backend.read(lambda tx: self._history(tx, run, drafts, room))
-        return prompt.request(run, (*head, *history, *steps))
+        return prompt.request(run, (*head, *history, *steps), self.tools.offers(run))
 
     def _room(self, run: Run) -> int:
         """Tokens for the whole prompt."""
@@ -130,13 +138,18 @@ class Turns:
             below = page[-1].position
             newest_first = [message for message in page if message.id not in seen]
 
-    async def _steps(self, run: Run) -> list[chat.ChatMessage]:
-        async def unit(tx: Tx) -> list[chat.ChatMessage]:
-            steps = await runs.steps(tx, run.id, PageRequest(_MOST_STEPS, "asc"))
-            said = await messages.listed(tx, run.thread, PageRequest(_MOST_STEPS, "asc"), run.id)
-            return prompt.of_steps(steps.items, {message.id: message.text for message in said.items})
+    async def _steps(self, run: Run) -> Sequence[Step]:
+        page = await self._backend.read(lambda tx: runs.steps(tx, run.id, PageRequest(_MOST_STEPS, "asc")))
+        return page.items
 
-        return await self._backend.read(unit)
+    async def _turns(self, run: Run, steps: Sequence[Step]) -> list[chat.ChatMessage]:
+        """What the model said, asked for and was told in this run."""
+        if not steps:
+            return []
+        said = await self._backend.read(
+            lambda tx: messages.listed(tx, run.thread, PageRequest(_MOST_STEPS, "asc"), run.id)
+        )
+        return prompt.of_steps(steps, {message.id: message.text for message in said.items})
 
 
 def joined(batch: Sequence[chat.News]) -> list[chat.News]:
@@ -165,3 +178,10 @@ def _written(news: chat.News) -> str:
             return arguments
         case _:
             return ""
+
+
+def _annotated(news: chat.News, annotator: Annotator) -> list[Input]:
+    """The news with references in its text found; what was held back comes before anything but text."""
+    if isinstance(news, chat.TextDelta):
+        return list(annotator.feed(news.text))
+    return [*annotator.end(), news]

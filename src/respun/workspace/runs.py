@@ -6,7 +6,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from respun.core.assistants import Assistant, CodeInterpreterTool, FileSearchTool, Metadata
+from respun.core.assistants import Assistant, Metadata, Tool
 from respun.core.drafts import RunDraft, ThreadDraft
 from respun.core.events import Output, OutputsGiven, RunCancelling, RunCreated, RunQueued
 from respun.core.machine import Cancel, Input, Outputs
@@ -14,11 +14,12 @@ from respun.core.once import Once
 from respun.core.pages import Page, PageRequest
 from respun.core.problems import Problem, no_such
 from respun.core.refusals import refuse_cancel, refuse_change, refuse_outputs, refuse_second_run
-from respun.core.runs import Plan, Run, Step
+from respun.core.runs import Plan, Run, Step, ToolKind
 from respun.core.threads import Message, Thread
 from respun.engine.bus import Happening
 from respun.engine.engine import Engine
 from respun.engine.follow import stored
+from respun.engine.tools import kind_of
 from respun.store import assistants, effects, messages, runs, threads
 from respun.store.backend import Tx
 from respun.workspace.failures import Store, explained
@@ -221,23 +222,16 @@ class Runs:
             thread=thread,
             assistant=assistant.id,
             expires_at=int(now) + self._rules.expires_after,
-            plan=plan_of(assistant, draft, self._rules.max_turns),
+            plan=plan_of(assistant, draft, self._rules.max_turns, self._engine.tools.kinds),
             metadata=draft.metadata,
             new_thread=new,
         )
 
 
-def plan_of(assistant: Assistant, draft: RunDraft, max_turns: int) -> Plan:
+def plan_of(assistant: Assistant, draft: RunDraft, max_turns: int, served: frozenset[ToolKind]) -> Plan:
     """The assistant's settings, each replaced by what the run was given (contract section 6, Inheritance)."""
     tools = assistant.tools if draft.tools is None else draft.tools
-    for tool in tools:
-        if isinstance(tool, CodeInterpreterTool | FileSearchTool):
-            raise Problem(
-                "This server does not serve the tools code_interpreter and file_search yet. "
-                "Give the run function tools only.",
-                param="tools",
-                code="unsupported_tool",
-            )
+    _refuse_unserved(tools, served)
     instructions = assistant.instructions if draft.instructions is None else draft.instructions
     if draft.additional_instructions:
         instructions = (
@@ -260,6 +254,16 @@ def plan_of(assistant: Assistant, draft: RunDraft, max_turns: int) -> Plan:
         truncation=draft.truncation,
         max_turns=max_turns,
     )
+
+
+def _refuse_unserved(tools: Sequence[Tool], served: frozenset[ToolKind]) -> None:
+    for index, tool in enumerate(tools):
+        if (kind := kind_of(tool)) != "function" and kind not in served:
+            raise Problem(
+                f"This server does not serve the tool '{kind}': `respun doctor` tells why. Take it out of the tools.",
+                param=f"tools[{index}].type",
+                code="unsupported_tool",
+            )
 
 
 class _Repeated(Exception):

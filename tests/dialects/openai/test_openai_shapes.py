@@ -199,27 +199,30 @@ def test_a_file_search_has_one_delta_and_its_results_in_the_end():
     assert with_content["file_search"]["results"] == [FOUND]
 
 
-def test_citations_come_in_a_delta_with_a_quote_and_end_without_one():
-    notes = (FileCitation("[a]", 2, 5, "file-1"), FilePath("sandbox:/a", 6, 9, "file-2"))
+def test_citations_come_with_their_marker_and_a_quote_and_end_without_one():
+    notes = (FileCitation("[a]", 3, 6, "file-1"), FilePath("sandbox:/a", 6, 16, "file-2"))
     shown = frames(
         [
             CREATED,
             RunStarted(101.0),
             MessageStarted(102.0, "msg_1", "step_1"),
-            TextAdded("It [a]"),
-            MessageEnded(103.0, (Text("It [a]", notes),), usage=Usage(1, 1)),
+            TextAdded("It "),
+            TextAdded("[a]", notes[:1]),
+            TextAdded("sandbox:/a", notes[1:]),
+            MessageEnded(103.0, (Text("It [a]sandbox:/a", notes),), usage=Usage(1, 1)),
             RunCompleted(103.0),
         ]
     )
     deltas = [frame[2]["delta"]["content"][0] for frame in shown if frame[1] == "thread.message.delta"]
-    assert deltas[0] == {"index": 0, "type": "text", "text": {"value": "It [a]", "annotations": []}}
-    first, second = deltas[1]["text"]["annotations"]
+    assert deltas[0] == {"index": 0, "type": "text", "text": {"value": "It ", "annotations": []}}
+    (first,) = deltas[1]["text"]["annotations"]
+    (second,) = deltas[2]["text"]["annotations"]
     assert first == {
         "index": 0,
         "type": "file_citation",
         "text": "[a]",
-        "start_index": 2,
-        "end_index": 5,
+        "start_index": 3,
+        "end_index": 6,
         "file_citation": {"file_id": "file-1", "quote": ""},
     }
     assert (second["index"], second["file_path"]) == (1, {"file_id": "file-2"})

@@ -9,7 +9,7 @@ from typing import Any, Final
 from respun.core import events as e
 from respun.core.projection import records
 from respun.core.runs import Run, Step, ToolCall
-from respun.core.threads import Annotation, FileCitation, Message, Text
+from respun.core.threads import Annotation, FileCitation, Message
 from respun.dialects.frames import frame
 from respun.dialects.openai import shapes
 from respun.dialects.openai.objects import Json
@@ -22,7 +22,7 @@ Frame = tuple[bytes, bytes]
 
 _TEXT: Final = (
     b"id: %d.1\nevent: thread.message.delta\n"
-    b'data: {"id":%b,"object":"thread.message.delta","delta":{"content":[{"index":0,"type":"text",'
+    b'data: {"id":%b,"object":"thread.message.delta","delta":{"content":[{"index":%d,"type":"text",'
     b'"text":{"value":%b%b}}]}}\n\n'
 )
 _ARGUMENTS: Final = (
@@ -57,8 +57,11 @@ def _text(number: int, before: Run | None, event: e.TextAdded) -> bytes:
     # A block's kind cannot change in a client's hands: text behind a refusal is shown by the whole message only.
     if message.refusal:
         return b""
-    first = b"" if message.text else b',"annotations":[]'
-    return _TEXT % (number, encode(message.id), encode(event.text), first)
+    notes = b"" if message.text else b',"annotations":[]'
+    if event.annotations:
+        known = len(message.annotations)
+        notes = b',"annotations":' + encode([_annotation(known + i, note) for i, note in enumerate(event.annotations)])
+    return _TEXT % (number, encode(message.id), len(message.images), encode(event.text), notes)
 
 
 def _arguments(number: int, before: Run | None, event: e.ArgumentsAdded) -> bytes:
@@ -97,11 +100,14 @@ def _message_started(before: Run, event: e.MessageStarted, after: Run, content: 
     data = encode(shapes.message(message))
     yield b"thread.message.created", data
     yield b"thread.message.in_progress", data
+    for index, image in enumerate(event.images):
+        part = {"index": index, "type": "image_file", "image_file": {"file_id": image, "detail": "auto"}}
+        yield _message_delta(event.message, part)
 
 
 def _refusal(before: Run, event: e.RefusalAdded, after: Run, content: bool) -> Iterator[Frame]:
     assert before.message is not None
-    index = 1 if before.message.text else 0
+    index = len(before.message.images) + (1 if before.message.text else 0)
     yield _message_delta(before.message.id, {"index": index, "type": "refusal", "refusal": event.text})
 
 
@@ -109,10 +115,6 @@ def _message_ended(before: Run, event: e.MessageEnded, after: Run, content: bool
     message, step = records(before, event)
     assert isinstance(message, Message)
     assert isinstance(step, Step)
-    cited = [note for part in message.content if isinstance(part, Text) for note in part.annotations]
-    if cited and before.message and before.message.text:
-        notes = [_annotation(index, note) for index, note in enumerate(cited)]
-        yield _message_delta(message.id, {"index": 0, "type": "text", "text": {"annotations": notes}})
     yield b"thread.message." + message.status.encode(), encode(shapes.message(message))
     yield _step(step, content)
 

@@ -1,0 +1,98 @@
+"""Hosted tools: offered to the model as functions of their own name, called by us, told back as text.
+
+What a tool raises is told to the model as the tool's failure, so that it can do without; a run never ends by it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from respun.core import chat
+from respun.core.assistants import CodeInterpreterTool, FileSearchTool, FunctionTool, Tool
+from respun.core.events import Output
+from respun.core.problems import Problem
+from respun.core.runs import Run, Step, ToolCall, ToolKind
+from respun.engine.annotate import FILES, Source
+
+log = logging.getLogger(__name__)
+
+_KINDS: Final[dict[type, ToolKind]] = {
+    CodeInterpreterTool: "code_interpreter",
+    FileSearchTool: "file_search",
+    FunctionTool: "function",
+}
+
+
+def kind_of(tool: Tool) -> ToolKind:
+    return _KINDS[type(tool)]
+
+
+class HostedTool(Protocol):
+    """One kind of tool that this server answers."""
+
+    def offer(self, run: Run) -> chat.ChatTool:
+        """How the model is told of it; its function bears the name of the kind."""
+        ...
+
+    async def call(self, project: str, run: Run, call: ToolCall) -> Output:
+        """Answer a call. Raises Problem with a sentence for the model."""
+        ...
+
+
+class Tools:
+    """The hosted tools of a server, by kind."""
+
+    def __init__(self, tools: Mapping[ToolKind, HostedTool] | None = None) -> None:
+        self._tools = dict(tools or {})
+
+    @property
+    def kinds(self) -> frozenset[ToolKind]:
+        return frozenset(self._tools)
+
+    def offers(self, run: Run) -> tuple[chat.ChatTool, ...]:
+        kinds = [kind_of(tool) for tool in run.plan.tools]
+        return tuple(self._tools[kind].offer(run) for kind in dict.fromkeys(kinds) if kind in self._tools)
+
+    async def answer(self, project: str, run: Run, calls: Sequence[ToolCall]) -> tuple[Output, ...]:
+        """Outputs of hosted calls, in their order; those of one kind one after the other, as the model wrote them."""
+        by_kind = [[call for call in calls if call.kind == kind] for kind in dict.fromkeys(call.kind for call in calls)]
+        answered = await asyncio.gather(*(self._in_turn(project, run, group) for group in by_kind))
+        outputs = {output.call: output for group in answered for output in group}
+        return tuple(outputs[call.id] for call in calls)
+
+    async def _in_turn(self, project: str, run: Run, calls: Iterable[ToolCall]) -> list[Output]:
+        return [await self._call(project, run, call) for call in calls]
+
+    async def _call(self, project: str, run: Run, call: ToolCall) -> Output:
+        tool = self._tools.get(call.kind)
+        if tool is None:
+            return Output(call.id, f"The tool {call.kind} is not served here.")
+        try:
+            return await tool.call(project, run, call)
+        except Problem as problem:
+            return Output(call.id, f"Error: {problem.message}")
+        except Exception:
+            log.exception("tool failed", extra={"run": run.id, "tool": call.kind})
+            return Output(call.id, f"Error: the tool {call.kind} failed on the server.")
+
+
+def marker(turn: int, place: int, name: str) -> str:
+    """What the model copies to cite the passage at this place of a turn (contract section 6, File search)."""
+    return f"【{turn}:{place}†{name}】"
+
+
+def sources(steps: Iterable[Step]) -> dict[str, Source]:
+    """What the text of a run may refer to, by the marker or path under which the model was shown it."""
+    known: dict[str, Source] = {}
+    for step in steps:
+        place = 0
+        for call in step.calls:
+            details: dict[str, Any] = call.details or {}
+            for result in details.get("results") or ():
+                quote = "".join(part.get("text", "") for part in result.get("content") or ())
+                known[marker(step.turn, place, result["file_name"])] = Source(result["file_id"], quote)
+                place += 1
+            for name, file in (details.get("files") or {}).items():
+                known[FILES + name] = Source(file)
+    return known
