@@ -7,11 +7,15 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from respun.sandbox import selftest
 from respun.sandbox.ports import NoSandbox, Sandbox, Settings
+
+if TYPE_CHECKING:
+    from respun.sandbox.local import Local
 
 
 class Finding(Struct, frozen=True):
@@ -92,16 +96,27 @@ async def _try(candidate: Candidate, clock: Callable[[], float]) -> tuple[Sandbo
     launch = BwrapLaunch(candidate.binary) if candidate.binary else ProcessLaunch(mount_is_linked())
     sandbox = Local(candidate.settings, launch, own_users=candidate.own_users, clock=clock)
     try:
-        await sandbox.start()
-        through = await selftest.leaks(sandbox, candidate.settings.first_user if candidate.own_users else None)
-        reason = "; ".join(f"it lets code {probe.name} (should be stopped by {probe.layer})" for probe in through)
-    except NoSandbox as problem:
-        reason = problem.reason
+        reason = await _attack(sandbox, candidate)
+    except BaseException:
+        await sandbox.aclose()
+        raise
     finding = Finding(candidate.name, not reason, reason, clock() - began)
     if finding.holds:
         return sandbox, finding
     await sandbox.aclose()
     return None, finding
+
+
+async def _attack(sandbox: "Local", candidate: Candidate) -> str:
+    """Why it does not hold, or nothing."""
+    try:
+        await sandbox.start()
+        through = await selftest.leaks(sandbox, candidate.settings.first_user if candidate.own_users else None)
+    except NoSandbox as problem:
+        return problem.reason
+    except OSError as problem:
+        return str(problem)
+    return "; ".join(f"it lets code {probe.name} (should be stopped by {probe.layer})" for probe in through)
 
 
 def _because(findings: list[Finding]) -> str:
