@@ -4,10 +4,11 @@ There is no unconfined candidate. Where none holds, `choose` refuses with one se
 """
 
 import os
+import platform
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
@@ -16,6 +17,8 @@ from respun.sandbox.ports import NoSandbox, Sandbox, Settings
 
 if TYPE_CHECKING:
     from respun.sandbox.local import Local
+
+_MACHINES: Final = ("x86_64", "aarch64")
 
 
 class Finding(Struct, frozen=True):
@@ -62,6 +65,9 @@ class Candidate(Struct, frozen=True):
 def _candidates(settings: Settings) -> list[Candidate]:
     if sys.platform != "linux":
         return [Candidate("process", settings, False, f"sessions need Linux, this is {sys.platform}")]
+    if platform.machine() not in _MACHINES:
+        wrong = f"sessions need {' or '.join(_MACHINES)}, this is {platform.machine()}"
+        return [Candidate("process", settings, False, wrong)]
     from respun.sandbox import bwrap
 
     own = settings.own_users and os.geteuid() == 0 and _interpreter_reachable(settings)

@@ -46,6 +46,8 @@ class Ready(msgspec.Struct, frozen=True):
     """Where they are."""
     machine: str
     python: str
+    watched: bool
+    """Whether the kernel lists the children of a process."""
 
 
 class Keeper:

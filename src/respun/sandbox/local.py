@@ -54,7 +54,7 @@ class Local:
                 await asyncio.to_thread(_clear, self._folder, 2 * self._settings.life_seconds)
                 os.chmod(self._folder, 0o711 if self._own_users else 0o700)
                 self._ready = await self._keeper.start(self._limits.start_seconds)
-                self._refuse_unreachable(self._ready)
+                self._refuse_unsafe(self._ready)
             return self._ready
 
     async def create(self, session: str) -> None:
@@ -311,7 +311,12 @@ class Local:
         first = self._settings.first_user
         return next(user for user in range(first, first + len(taken) + 1) if user not in taken)
 
-    def _refuse_unreachable(self, ready: Ready) -> None:
+    def _refuse_unsafe(self, ready: Ready) -> None:
+        if not ready.watched:
+            raise NoSandbox(
+                "this system does not list the children of a process (CONFIG_PROC_CHILDREN, a mounted /proc), "
+                "without which a session's memory and processes cannot be limited"
+            )
         if self._own_users and not ready.reachable:
             raise NoSandbox("its interpreter cannot be read by other users, which sessions of their own user need")
 

@@ -287,6 +287,7 @@ def main(control: int) -> None:
         "reachable": all(map(confine.reachable_by_others, [sys.executable, *confine.python_folders()])),
         "folders": confine.python_folders(),
         "machine": confine.machine(),
+        "watched": os.path.exists(f"/proc/self/task/{os.getpid()}/children"),
         "python": sys.executable,
     }
     warden._say(ready)
