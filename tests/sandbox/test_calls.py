@@ -302,11 +302,9 @@ async def test_a_spare_session_has_its_packages_before_it_is_used(tmp_path_facto
     spared = make("bwrap", tmp_path_factory.mktemp("spare"), preload=("decimal", "sqlite3"))
     await spared.create("first")
     assert (await spared.run("first", LOADED)).logs == "False\n"
-    for _ in range(100):
-        await asyncio.sleep(0.05)
-        if len(os.listdir(Path(spared.data_of("first")).parents[1])) == 3:  # the cache, the first and the spare
-            break
-    await asyncio.sleep(0.2)
+    async with asyncio.timeout(30):
+        while not spared.spares:
+            await asyncio.sleep(0.02)
     await spared.create("second")
     assert (await spared.run("second", LOADED)).logs == "True\n"
     await spared.aclose()

@@ -167,6 +167,11 @@ class Local:
         return self._room(session).data
 
     @property
+    def spares(self) -> int:
+        """Sessions that are ready for the next thread."""
+        return len(self._spares)
+
+    @property
     def server_pid(self) -> int:
         """The fork server's."""
         return self._keeper.pid
