@@ -25,10 +25,10 @@ LIMITS = Limits(
 )
 
 
-def make(name: str, folder: Path, limits: Limits = LIMITS) -> Local:
+def make(name: str, folder: Path, limits: Limits = LIMITS, preload: tuple[str, ...] = ()) -> Local:
     """A back-end, without preloaded packages so that it starts in a moment."""
     skip_without_features(name)
-    settings = Settings(limits=limits, preload=(), python=interpreter(name, folder))
+    settings = Settings(limits=limits, preload=preload, python=interpreter(name, folder))
     if name == "bwrap":
         return Local(settings, bwrap.BwrapLaunch(str(bwrap.find(None))), own_users=False)
     return Local(settings, ProcessLaunch(linked=False), own_users=name == "process-own-users")

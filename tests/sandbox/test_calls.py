@@ -93,6 +93,7 @@ async def test_after_a_kill_the_model_is_told_that_variables_are_gone_and_files_
     result = await sandbox.run(fresh, f"print('before')\n{deaf}", seconds=0.3)
     assert result.session_lost == "the code did not stop within 0.3 seconds of being interrupted"
     assert report(result).startswith("before\n")
+    assert "session was stopped: the code did not stop" in report(result)
     assert "variables and imports are gone, files in /mnt/data are kept" in report(result)
     after = await sandbox.run(fresh, "print('x' in globals(), open('/mnt/data/kept.txt').read())")
     assert after.restarted == result.session_lost
@@ -295,3 +296,18 @@ plt.show()
     assert result.logs == "[More than 2 images in one call: the others are not shown.]\n"
     assert (await plotting.run("plots", "1")).images == ()
     await plotting.aclose()
+
+
+async def test_a_spare_session_has_its_packages_before_it_is_used(tmp_path_factory: pytest.TempPathFactory) -> None:
+    spared = make("bwrap", tmp_path_factory.mktemp("spare"), preload=("decimal", "sqlite3"))
+    await spared.create("first")
+    assert (await spared.run("first", LOADED)).logs == "False\n"
+    async with asyncio.timeout(30):
+        while not spared.spares:
+            await asyncio.sleep(0.02)
+    await spared.create("second")
+    assert (await spared.run("second", LOADED)).logs == "True\n"
+    await spared.aclose()
+
+
+LOADED = "import sys; 'sqlite3' in sys.modules"

@@ -67,8 +67,8 @@ class Unlocked:
     name = "unlocked"
     preloads = False
 
-    def order(self, room: Room, limits: Limits, ready: Ready) -> dict[str, object]:
-        order = bwrap.BwrapLaunch(sys.executable).order(room, limits, ready)
+    def order(self, room: Room, limits: Limits, ready: Ready, preload: tuple[str, ...]) -> dict[str, object]:
+        order = bwrap.BwrapLaunch(sys.executable).order(room, limits, ready, preload)
         kernel = str(Path(bwrap.__file__).with_name("kernel.py"))
         given = {"requests": 3, "answers": 4, "folder": room.data, "rewrite": True, "preload": []}
         given |= {"images": 1, "image": 1}
@@ -86,6 +86,21 @@ async def test_the_self_test_finds_every_wall_that_is_missing() -> None:
     # A process cannot leave a group that it leads, and tracing or user namespaces may be refused to everyone here.
     machine_may_refuse = {"leave the session's process group", "trace a process of the host", "make a user namespace"}
     assert through | machine_may_refuse == {probe.name for probe in selftest.PROBES}
+
+
+def test_it_is_the_same_on_the_event_loop_that_serve_uses() -> None:
+    skip_without_features("process")
+    uvloop = pytest.importorskip("uvloop", reason="uvloop is not for this system")
+
+    async def call() -> str:
+        sandbox = await choose.choose(Settings(preload=(), backend="process"))
+        await sandbox.create("a")
+        await sandbox.put("a", "f", b"x")
+        result = await sandbox.run("a", "while True: pass", seconds=0.2)
+        await sandbox.aclose()
+        return str(result.error)
+
+    assert "its variables are kept" in uvloop.run(call())
 
 
 def test_twelve_attempts_are_made() -> None:
@@ -144,6 +159,18 @@ async def test_nothing_is_left_on_disk_after_the_end() -> None:
     assert {
         name for name in set(os.listdir(tempfile.gettempdir())) - before if name.startswith("respun-sessions")
     } == set()
+
+
+async def test_what_a_killed_server_left_is_removed_and_what_is_younger_stays(tmp_path: Path) -> None:
+    skip_without_features("process")
+    for name, age in (("a" * 16, 9000), ("b" * 16, 10)):
+        (tmp_path / name / "data").mkdir(parents=True)
+        then = tmp_path.stat().st_mtime - age
+        os.utime(tmp_path / name, (then, then))
+    sandbox = Local(Settings(preload=(), folder=str(tmp_path)), ProcessLaunch(linked=False), own_users=False)
+    await sandbox.start()
+    assert sorted(os.listdir(tmp_path)) == ["b" * 16, "cache"]
+    await sandbox.aclose()
 
 
 def test_landlock_is_asked_and_not_assumed() -> None:

@@ -37,7 +37,7 @@ def find(given: str | None) -> str | None:
 
 
 class BwrapLaunch:
-    """A Python executed under bubblewrap; its packages are imported when first used."""
+    """A Python executed under bubblewrap: a spare has its packages, another imports them when first used."""
 
     name = "bwrap"
     preloads = False
@@ -45,11 +45,11 @@ class BwrapLaunch:
     def __init__(self, binary: str) -> None:
         self._binary = binary
 
-    def order(self, room: Room, limits: Limits, ready: Ready) -> dict[str, Any]:
+    def order(self, room: Room, limits: Limits, ready: Ready, preload: tuple[str, ...]) -> dict[str, Any]:
         machine: seccomp.Machine = "aarch64" if ready.machine == "aarch64" else "x86_64"
         program = Path(room.folder, "filter")
         program.write_bytes(seccomp.program(machine))
-        kernel = {"requests": 3, "answers": 4, "folder": MOUNT, "rewrite": False, "preload": []}
+        kernel = {"requests": 3, "answers": 4, "folder": MOUNT, "rewrite": False, "preload": preload}
         kernel |= {"images": limits.images, "image": limits.image}
         argv = [self._binary, *_namespaces(), *_environ(), *_view(room, ready), "--seccomp", "{filter}"]
         argv += ["--", ready.python, "-I", "-B", "-X", "utf8", _KERNEL, json.dumps(kernel)]

@@ -4,14 +4,21 @@ There is no unconfined candidate. Where none holds, `choose` refuses with one se
 """
 
 import os
+import platform
 import sys
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
 from respun.sandbox import selftest
 from respun.sandbox.ports import NoSandbox, Sandbox, Settings
+
+if TYPE_CHECKING:
+    from respun.sandbox.local import Local
+
+_MACHINES: Final = ("x86_64", "aarch64")
 
 
 class Finding(Struct, frozen=True):
@@ -58,6 +65,9 @@ class Candidate(Struct, frozen=True):
 def _candidates(settings: Settings) -> list[Candidate]:
     if sys.platform != "linux":
         return [Candidate("process", settings, False, f"sessions need Linux, this is {sys.platform}")]
+    if platform.machine() not in _MACHINES:
+        wrong = f"sessions need {' or '.join(_MACHINES)}, this is {platform.machine()}"
+        return [Candidate("process", settings, False, wrong)]
     from respun.sandbox import bwrap
 
     own = settings.own_users and os.geteuid() == 0 and _interpreter_reachable(settings)
@@ -92,16 +102,27 @@ async def _try(candidate: Candidate, clock: Callable[[], float]) -> tuple[Sandbo
     launch = BwrapLaunch(candidate.binary) if candidate.binary else ProcessLaunch(mount_is_linked())
     sandbox = Local(candidate.settings, launch, own_users=candidate.own_users, clock=clock)
     try:
-        await sandbox.start()
-        through = await selftest.leaks(sandbox, candidate.settings.first_user if candidate.own_users else None)
-        reason = "; ".join(f"it lets code {probe.name} (should be stopped by {probe.layer})" for probe in through)
-    except NoSandbox as problem:
-        reason = problem.reason
+        reason = await _attack(sandbox, candidate)
+    except BaseException:
+        await sandbox.aclose()
+        raise
     finding = Finding(candidate.name, not reason, reason, clock() - began)
     if finding.holds:
         return sandbox, finding
     await sandbox.aclose()
     return None, finding
+
+
+async def _attack(sandbox: "Local", candidate: Candidate) -> str:
+    """Why it does not hold, or nothing."""
+    try:
+        await sandbox.start()
+        through = await selftest.leaks(sandbox, candidate.settings.first_user if candidate.own_users else None)
+    except NoSandbox as problem:
+        return problem.reason
+    except OSError as problem:
+        return str(problem)
+    return "; ".join(f"it lets code {probe.name} (should be stopped by {probe.layer})" for probe in through)
 
 
 def _because(findings: list[Finding]) -> str:

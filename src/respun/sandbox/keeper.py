@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -45,6 +46,8 @@ class Ready(msgspec.Struct, frozen=True):
     """Where they are."""
     machine: str
     python: str
+    watched: bool
+    """Whether the kernel lists the children of a process."""
 
 
 class Keeper:
@@ -103,7 +106,7 @@ class Keeper:
         ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self._ended[session] = ended
         packet = json.dumps({"do": "start", "session": session, **order}).encode()
-        socket.send_fds(self._control, [packet], list(fds))
+        self._put(packet, fds)
         return ended
 
     def tell(self, session: str, order: Order) -> None:
@@ -124,10 +127,16 @@ class Keeper:
                 await asyncio.to_thread(process.wait)
 
     def _send(self, order: Mapping[str, str]) -> None:
-        if self._control is None:
-            return
+        self._put(json.dumps(order).encode(), ())
+
+    def _put(self, packet: bytes, fds: Sequence[int]) -> None:
         try:
-            self._control.send(json.dumps(order).encode())
+            while self._control is not None:
+                try:
+                    socket.send_fds(self._control, [packet], list(fds))
+                    return
+                except BlockingIOError:  # hundreds of orders wait: the fork server takes them in milliseconds
+                    select.select([], [self._control], [], 1.0)
         except OSError:
             self._lost()
 

@@ -23,8 +23,8 @@ class Launch(Protocol):
     name: str
     preloads: bool
 
-    def order(self, room: Room, limits: Limits, ready: Ready) -> dict[str, Any]:
-        """`argv`, `environ` and `kernel` for the fork server."""
+    def order(self, room: Room, limits: Limits, ready: Ready, preload: tuple[str, ...]) -> dict[str, Any]:
+        """`argv`, `environ` and `kernel` for the fork server. `preload`: what a spare imports before it is used."""
 
     def shown(self, room: Room) -> str:
         """The path of the data as the code sees it."""
@@ -40,7 +40,7 @@ class ProcessLaunch:
         self._linked = linked
         """/mnt/data leads to the working folder (the container image makes that link)."""
 
-    def order(self, room: Room, limits: Limits, ready: Ready) -> dict[str, Any]:
+    def order(self, room: Room, limits: Limits, ready: Ready, preload: tuple[str, ...]) -> dict[str, Any]:
         kernel = {"folder": room.data, "rewrite": not self._linked, "images": limits.images, "image": limits.image}
         places = {"HOME": room.scratch, "TMPDIR": room.scratch, "MPLCONFIGDIR": f"{room.scratch}/mpl"}
         return {"argv": None, "environ": {**ENVIRON, **places}, "kernel": kernel}

@@ -5,6 +5,7 @@ Python again, with the files and without the variables.
 """
 
 import asyncio
+import contextlib
 import os
 import shutil
 import tempfile
@@ -39,6 +40,8 @@ class Local:
         self._made_folder = settings.folder is None
         self._folder = settings.folder or tempfile.mkdtemp(prefix="respun-sessions-")
         self._rooms: dict[str, Room] = {}
+        self._spares: list[Room] = []
+        self._refilling: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()  # one start of the fork server at a time
         self._ready: Ready | None = None
         environ = {**ENVIRON, "MPLCONFIGDIR": f"{self._folder}/cache", "HOME": "/nonexistent"}
@@ -48,25 +51,49 @@ class Local:
         """Bring the fork server up; seconds the first time, while it imports the packages."""
         async with self._starting:
             if self._ready is None or not self._keeper.alive:
-                os.makedirs(f"{self._folder}/cache", exist_ok=True)
+                await asyncio.to_thread(_clear, self._folder, 2 * self._settings.life_seconds)
                 os.chmod(self._folder, 0o711 if self._own_users else 0o700)
                 self._ready = await self._keeper.start(self._limits.start_seconds)
-                self._refuse_unreachable(self._ready)
+                self._refuse_unsafe(self._ready)
             return self._ready
 
     async def create(self, session: str) -> None:
         if session in self._rooms:
             return
+        if self._spares:
+            room = self._spares.pop()
+            room.name = session
+            self._rooms[session] = room
+        else:
+            await self._make(session, ())
+        self._refill()
+
+    async def _make(self, session: str, preload: tuple[str, ...]) -> None:
         token = os.urandom(8).hex()
         room = Room(session, token, f"{self._folder}/{token}", self._free_user())
         self._rooms[session] = room
         try:
             make_private(room.folder, None, 0o711 if room.user is not None else 0o700)
             make_private(room.data, room.user)
-            await self._ensure(room)
+            async with room.lock:
+                await self._begin(room, preload)
         except BaseException:
             await self.close(session)
             raise
+
+    def _refill(self) -> None:
+        """In the background: as many spares as there should be, one after another."""
+        if self._launch.preloads or not self._settings.preload or (self._refilling and not self._refilling.done()):
+            return
+        if len(self._spares) < self._settings.spares:
+            self._refilling = asyncio.create_task(self._make_spares())
+
+    async def _make_spares(self) -> None:
+        with contextlib.suppress(NoSandbox, OSError):  # the next session is made without one, and says what is wrong
+            while len(self._spares) < self._settings.spares:
+                name = f"spare {len(self._spares)}"
+                await self._make(name, self._settings.preload)
+                self._spares.append(self._rooms.pop(name))
 
     async def put(self, session: str, name: str, data: bytes) -> None:
         room = self._room(session)
@@ -99,6 +126,11 @@ class Local:
         await asyncio.to_thread(files.delete_tree, room.folder)
 
     async def aclose(self) -> None:
+        if self._refilling is not None:
+            self._refilling.cancel()
+            await asyncio.wait((self._refilling,))
+        self._rooms.update({f"spare {room.token}": room for room in self._spares})
+        self._spares.clear()
         for session in tuple(self._rooms):
             await self.close(session)
         await self._keeper.stop()
@@ -133,6 +165,11 @@ class Local:
     def data_of(self, session: str) -> str:
         """The folder on this machine that holds the session's files."""
         return self._room(session).data
+
+    @property
+    def spares(self) -> int:
+        """Sessions that are ready for the next thread."""
+        return len(self._spares)
 
     @property
     def server_pid(self) -> int:
@@ -212,13 +249,13 @@ class Local:
             room.lost = reason(await self._bury(room, room.python, "closed"), self._limits)
         return await self._begin(room)
 
-    async def _begin(self, room: Room) -> Python:
+    async def _begin(self, room: Room, preload: tuple[str, ...] = ()) -> Python:
         ready = await self.start()
         await asyncio.to_thread(files.delete_tree, room.scratch)
         make_private(room.scratch, room.user)
         limits = self._limits
         bounds = {name: getattr(limits, name) for name in ("memory", "processes", "file", "disk", "files")}
-        order = {**self._launch.order(room, limits, ready), **bounds, "user": room.user}
+        order = {**self._launch.order(room, limits, ready, preload), **bounds, "user": room.user}
         order |= {"folder": room.folder, "writable": [room.data, room.scratch]}
         python, first = await self._open(room, order)
         await asyncio.wait((first, python.ended), timeout=limits.start_seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -275,11 +312,16 @@ class Local:
     def _free_user(self) -> int | None:
         if not self._own_users:
             return None
-        taken = {room.user for room in self._rooms.values()}
+        taken = {room.user for room in (*self._rooms.values(), *self._spares)}
         first = self._settings.first_user
         return next(user for user in range(first, first + len(taken) + 1) if user not in taken)
 
-    def _refuse_unreachable(self, ready: Ready) -> None:
+    def _refuse_unsafe(self, ready: Ready) -> None:
+        if not ready.watched:
+            raise NoSandbox(
+                "this system does not list the children of a process (CONFIG_PROC_CHILDREN, a mounted /proc), "
+                "without which a session's memory and processes cannot be limited"
+            )
         if self._own_users and not ready.reachable:
             raise NoSandbox("its interpreter cannot be read by other users, which sessions of their own user need")
 
@@ -288,3 +330,13 @@ class Local:
         if room is None:
             raise NoSession(session)
         return room
+
+
+def _clear(folder: str, seconds: float) -> None:
+    """Remove what a server that was killed left in its folder, and touch the cache that outlives servers."""
+    os.makedirs(f"{folder}/cache", exist_ok=True)
+    os.utime(f"{folder}/cache")
+    now = os.stat(f"{folder}/cache").st_mtime
+    for entry in tuple(os.scandir(folder)):
+        if entry.name != "cache" and now - entry.stat(follow_symlinks=False).st_mtime > seconds:
+            files.delete_tree(entry.path)

@@ -47,6 +47,8 @@ class Settings(Struct, frozen=True):
     """Interpreter of the sessions, for packages of their own. Default: the one that runs respun."""
     preload: tuple[str, ...] = ("numpy", "pandas", "matplotlib.pyplot")
     """Imported once by the fork server where installed."""
+    spares: int = 1
+    """Sessions kept ready with `preload` imported, where a back-end cannot fork them (bwrap); about 90 MiB each."""
     own_users: bool = True
     """As root: a user id of its own for each session, from `first_user` on."""
     first_user: int = 60_600
@@ -87,6 +89,8 @@ class Result(Struct, frozen=True):
     timed_out: bool = False
     session_lost: str | None = None
     """Why the session was stopped during this call: its variables are gone."""
+    files_lost: bool = False
+    """The files are gone with the session."""
     restarted: str | None = None
     """Why variables of earlier calls were gone when this call began."""
     seconds: float = 0.0
@@ -146,11 +150,10 @@ def report(result: Result) -> str:
     parts.append(result.logs)
     if result.truncated:
         parts.append("\n[The output was longer; the rest is not shown.]")
-    if result.error:
+    if result.error and not result.session_lost:
         parts.append(("\n" if result.logs else "") + result.error)
     if result.session_lost:
-        parts.append(
-            f"\n[The session was stopped: {result.session_lost}. "
-            f"Its variables and imports are gone, files in {MOUNT} are kept.]"
-        )
+        files = f"files in {MOUNT} are {'gone as well' if result.files_lost else 'kept'}"
+        parts.append(f"\n[The code did not finish and the session was stopped: {result.session_lost}. ")
+        parts.append(f"Its variables and imports are gone, {files}.]")
     return "".join(parts)

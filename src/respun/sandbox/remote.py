@@ -134,6 +134,7 @@ class Remote:
             removed=() if lost else tuple(name for name in before if name not in after),
             timed_out=timed_out,
             session_lost=lost,
+            files_lost=lost is not None,
             seconds=self._clock() - began,
         )
 

@@ -5,12 +5,13 @@ back-end is used only if every attempt is refused, so a kernel that lacks a feat
 through, not by its version number.
 """
 
-# ruff: noqa: ASYNC240 - a handful of system calls, before the tool is offered
+# ruff: noqa: ASYNC220, ASYNC240 - a handful of system calls, before the tool is offered
 
 import asyncio
 import contextlib
 import os
 import socket
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -144,13 +145,12 @@ async def canary(user: int | None) -> AsyncIterator[Canary]:
             os.chmod(f"{folder}/{name}", 0o777)  # noqa: S103
             if kind == socket.SOCK_STREAM:
                 unix.listen()
-        waiting = await asyncio.create_subprocess_exec("/bin/sleep", "600", env={"SECRET": _SECRET}, user=user)
+        waiting = subprocess.Popen(["/bin/sleep", "600"], env={"SECRET": _SECRET}, user=user)
         try:
             yield Canary(folder, server.getsockname()[1], waiting.pid)
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                waiting.kill()
-            await waiting.wait()
+            waiting.kill()
+            waiting.wait()
 
 
 def _held(result: Result) -> bool:

@@ -102,13 +102,22 @@ class Sessions:
             if held is not None and not held.calls and self._over(held):
                 await self.close(thread)
                 held = None
+            if held is not None and not await self._renewed(thread):
+                held = None
             if held is None:
                 await self._make_room()
                 await self._sandbox.create(thread)
                 held = self._held[thread] = _Held(self._clock(), self._clock())
-            else:
-                await self._sandbox.renew(thread)
             return held
+
+    async def _renewed(self, thread: str) -> bool:
+        """False if the back-end lost the session, as a remote one may."""
+        try:
+            await self._sandbox.renew(thread)
+        except NoSession:
+            self._held.pop(thread, None)
+            return False
+        return True
 
     async def _make_room(self) -> None:
         if len(self._held) < self._settings.sessions:

@@ -9,6 +9,7 @@ Spoken on a SEQPACKET socket, one JSON object a packet. Standard library only.
 """
 
 import contextlib
+import fcntl
 import gc
 import json
 import os
@@ -144,10 +145,14 @@ class Warden:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(orphan, os.WNOHANG)
         if self._dying:
-            living = {process.group for process in watch.descendants(os.getpid())}
+            living = {process.group for process in watch.family(self._orphans())}
             for name in tuple(self._dying):
                 if self._sessions[name].pid not in living:
                     self._bury(self._sessions[name])
+
+    def _orphans(self) -> list[int]:
+        leaders = {session.pid for session in self._sessions.values()}
+        return [pid for pid in watch.children(os.getpid()) if pid not in leaders]
 
     def _bury(self, session: Session) -> None:
         status = os.waitstatus_to_exitcode(os.waitpid(session.pid, 0)[1])
@@ -158,8 +163,9 @@ class Warden:
 
     def _watch(self) -> None:
         self._ticks += 1
+        awake = [session.pid for session in self._sessions.values() if session.awake]
         groups: dict[int, list[watch.Process]] = {}
-        for process in watch.descendants(os.getpid()):
+        for process in watch.family([*awake, *self._orphans()]):
             groups.setdefault(process.group, []).append(process)
         for session in self._sessions.values():
             if session.awake and session.why is None:
@@ -213,7 +219,8 @@ def _execute(order: dict[str, Any], cell: confine.Cell) -> None:
 
 def _only_these(requests: int, answers: int, log: int) -> tuple[int, int]:
     """Standard output is the log; requests and answers become 3 and 4; every other descriptor is closed."""
-    high = [os.dup2(fd, 200 + n) for n, fd in enumerate((requests, answers, log))]
+    free = max(requests, answers, log, 10) + 1
+    high = [fcntl.fcntl(fd, fcntl.F_DUPFD, free) for fd in (requests, answers, log)]
     null = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((null, 0), (high[2], 1), (high[2], 2), (high[0], 3), (high[1], 4)):
         os.dup2(source, target)
@@ -235,8 +242,8 @@ def _fail(answers: int, problem: BaseException) -> None:
 
 def _inside_namespace(session: Session) -> int:
     """The Python under bubblewrap: process 2 of its namespace."""
-    for process in watch.descendants(os.getpid()):
-        if process.group == session.pid and watch.inner_pid(process.pid) == 2:
+    for process in watch.family([session.pid]):
+        if watch.inner_pid(process.pid) == 2:
             return process.pid
     return session.pid
 
@@ -280,6 +287,7 @@ def main(control: int) -> None:
         "reachable": all(map(confine.reachable_by_others, [sys.executable, *confine.python_folders()])),
         "folders": confine.python_folders(),
         "machine": confine.machine(),
+        "watched": os.path.exists(f"/proc/self/task/{os.getpid()}/children"),
         "python": sys.executable,
     }
     warden._say(ready)

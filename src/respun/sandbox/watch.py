@@ -5,7 +5,7 @@ anything is said, because forked children share most of theirs.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -23,14 +23,14 @@ class Process:
     threads: int
 
 
-def descendants(pid: int) -> list[Process]:
-    """Every living process under `pid`, orphans included if `pid` adopts them."""
-    found, waiting = [], [pid]
+def family(pids: Iterable[int]) -> list[Process]:
+    """These processes and everything under them, as far as they live."""
+    found, waiting = [], list(pids)
     while waiting:
-        for child in _children(waiting.pop()):
-            waiting.append(child)
-            if (process := _process(child)) is not None:
-                found.append(process)
+        pid = waiting.pop()
+        if (process := _process(pid)) is not None:
+            found.append(process)
+            waiting += children(pid)
     return found
 
 
@@ -94,7 +94,8 @@ def _under(top: int, name: str, deep: int) -> Iterator[int]:
         os.close(folder)
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """Of all its threads; a process whose parent has died is a child of the fork server."""
     found: list[int] = []
     try:
         for thread in os.listdir(f"/proc/{pid}/task"):
@@ -127,7 +128,7 @@ def _proportional(process: Process) -> int:
 
 def dead_children(pid: int) -> list[int]:
     """Children that wait to be reaped."""
-    return [child for child in _children(pid) if _process(child) is None]
+    return [child for child in children(pid) if _process(child) is None]
 
 
 def inner_pid(pid: int) -> int | None:
