@@ -21,11 +21,11 @@ _Signs = npt.NDArray[np.uint64]
 _Distances = npt.NDArray[np.uint16]
 
 _BLOCK: Final = 1 << 16
-_CANDIDATES: Final = 1_000
+# Measured on bge vectors: 500 of 100,000 find 96 of the best 100, 2,000 find 99. More vectors need more of them.
+_CANDIDATES: Final = 2_500
+_CANDIDATES_ONE_IN: Final = 200
 _CENTRE_OF: Final = 4096
 _FAR: Final = np.uint16(0xFFFF)
-# Below this many allowed vectors all of them are scored exactly.
-_FEW: Final = 2_000
 # Below this share of allowed vectors only theirs are scanned.
 _SPARSE: Final = 0.25
 
@@ -63,8 +63,7 @@ class Matrix:
     def best(self, question: npt.NDArray[np.float32], limit: int, allowed: Mask) -> list[Match]:
         """The best allowed slots by cosine, given a unit vector."""
         slots = np.flatnonzero(allowed)
-        if len(slots) > _FEW:
-            slots = self._candidates(question, slots, allowed, max(_CANDIDATES, 5 * limit))
+        slots = self._candidates(question, slots, allowed, max(_CANDIDATES, 5 * limit, self.count // _CANDIDATES_ONE_IN))
         scores = self._halves[slots].astype(np.float32) @ question
         order = np.argsort(-scores, kind="stable")[:limit]
         return [Match(int(slots[at]), float(scores[at])) for at in order]
