@@ -63,7 +63,9 @@ class Matrix:
     def best(self, question: npt.NDArray[np.float32], limit: int, allowed: Mask) -> list[Match]:
         """The best allowed slots by cosine, given a unit vector."""
         slots = np.flatnonzero(allowed)
-        slots = self._candidates(question, slots, allowed, max(_CANDIDATES, 5 * limit, self.count // _CANDIDATES_ONE_IN))
+        slots = self._candidates(
+            question, slots, allowed, max(_CANDIDATES, 5 * limit, self.count // _CANDIDATES_ONE_IN)
+        )
         scores = self._halves[slots].astype(np.float32) @ question
         order = np.argsort(-scores, kind="stable")[:limit]
         return [Match(int(slots[at]), float(scores[at])) for at in order]
