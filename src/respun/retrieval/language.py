@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Final
 
 ENGLISH: Final = "english"
-_SAMPLE: Final = 4_000
+_SAMPLE: Final = 1_000
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _FEWEST: Final = 2
 _SCRIPTS: Final = (
@@ -46,7 +46,7 @@ def language_of(text: str) -> str:
     """One of `LANGUAGES`."""
     sample = text[:_SAMPLE]
     words = _WORD.findall(sample.lower())
-    for language, letters in _SCRIPTS:
+    for language, letters in () if sample.isascii() else _SCRIPTS:
         if 2 * len(letters.findall(sample)) > sum(map(len, words)):
             return language
     found = Counter(language for word in words for language in _LANGUAGES_OF.get(word, ()))

@@ -147,11 +147,13 @@ def stems_of(text: str, language: str) -> list[str]:
 
 def spaced(text: str) -> str:
     """The text with each run of an unspaced script as overlapping pairs, and no half of a surrogate pair."""
+    if text.isascii():
+        return text
     return _UNSPACED.sub(lambda run: f" {_pairs(run.group())} ", text).encode(errors="replace").decode()
 
 
 def cjk_characters(text: str) -> int:
-    return sum(len(run) for run in _UNSPACED.findall(text))
+    return 0 if text.isascii() else sum(len(run) for run in _UNSPACED.findall(text))
 
 
 def _pairs(run: str) -> str:
