@@ -1,3 +1,3 @@
 """What every folder of tests may use."""
 
-pytest_plugins = ["plugins.postgres", "plugins.server"]
+pytest_plugins = ["plugins.postgres", "plugins.server", "plugins.command"]

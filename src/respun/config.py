@@ -65,7 +65,7 @@ class Config(Struct, frozen=True, kw_only=True):
 
     key: Annotated[
         str | None,
-        _is("Keys", "A key to make at the start if the store has none: for containers.", secret=True, min_length=16),
+        _is("Keys", "A key to make at the start if the store has none: for containers.", secret=True),
     ] = None
     insecure: Annotated[bool, _is("Keys", "Serve beyond loopback without a key. Never on a network.")] = False
 
@@ -242,7 +242,7 @@ def _expectation(kind: Any, meta: Meta) -> str:
         return words + above + least + most
     if kind is Path:
         return "a path"
-    return f"a text of at least {meta.min_length} characters" if meta.min_length else "a text"
+    return "a text"
 
 
 SETTINGS: Final = _settings()

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from respun.config import BUILT_IN_UPSTREAMS, SETTINGS, Config, Route, Setting, Upstream, without_password
 
+_SHORTEST_KEY: Final = 16
 T = TypeVar("T", Upstream, Route)
 
 
@@ -160,6 +161,10 @@ def _check(config: Config, environ: Mapping[str, str], file: str) -> None:
             raise ConfigError(f"{where} must look like http://127.0.0.1:11434/v1, not '{without_password(address)}'.")
     if config.database and not config.database.startswith(("postgresql://", "postgres://")):
         raise ConfigError("database must begin with postgresql://. For SQLite, leave it out and give --data.")
+    if config.key is not None and len(config.key) < _SHORTEST_KEY:
+        raise ConfigError(
+            f"key must have at least {_SHORTEST_KEY} characters. `openssl rand -hex 32` makes a good one."
+        )
     if config.heartbeat_seconds >= config.lease_seconds:
         raise ConfigError("heartbeat_seconds must be less than lease_seconds, or every lease would run out.")
     for name, route in config.models.items():
@@ -177,6 +182,9 @@ def _check_route(route: Route, config: Config, where: str) -> None:
     names = (*config.upstreams, *BUILT_IN_UPSTREAMS)
     if route.upstream is not None and route.upstream not in names:
         raise ConfigError(f"{where}: there is no upstream '{route.upstream}'.{nearest(route.upstream, names)}")
+    openai = route.upstream == "openai" and "openai" not in config.upstreams
+    if openai and not (config.openai_api_key or config.openai_base_url):
+        raise ConfigError(f"{where} goes to openai, but no key is set. Set OPENAI_API_KEY, or OPENAI_BASE_URL.")
 
 
 def _addresses(config: Config, file: str) -> list[tuple[str, str]]:

@@ -20,6 +20,7 @@ from respun.cli.options import make_room, settings_of, with_settings
 from respun.config import Config
 
 if TYPE_CHECKING:
+    from respun.cli.talk import Talk
     from respun.web.models import Default
 
 _ADDRESS = re.compile(r"(http://\S+)/v1\b")
@@ -119,10 +120,15 @@ def _origin(child: "subprocess.Popen[str]") -> str:
 
 
 def _converse(origin: str, config: Config, default: "Default | None") -> None:
-    from respun.cli.talk import Talk, talk_to
+    from respun.cli.talk import talk_to
+
+    with contextlib.closing(talk_to(f"{origin}/v1", config.key or "not-needed")) as talk:
+        _hold(talk, origin, default)
+
+
+def _hold(talk: "Talk", origin: str, default: "Default | None") -> None:
     from respun.web.models import answers_any_name
 
-    talk: Talk = talk_to(f"{origin}/v1", config.key or "not-needed")
     click.echo(f"\nA respun of its own at {origin}/v1, called through {talk.through}.\n")
     model = _OLD_MODEL if answers_any_name(default) else talk.first_model()
     assistant = talk.create_assistant(model, "Demo", "You are a helpful assistant.")
@@ -139,7 +145,7 @@ def _converse(origin: str, config: Config, default: "Default | None") -> None:
     click.echo("\nIt works. Start one that stays with `respun serve`, and give your code its base_url.")
 
 
-def _ask(talk: Any, thread: str, assistant: str, question: str) -> None:
+def _ask(talk: "Talk", thread: str, assistant: str, question: str) -> None:
     message = talk.add_message(thread, question)
     click.echo(f"\n  message    {message}\n  you        {question}\n  assistant  ", nl=False)
     begun = time.perf_counter()

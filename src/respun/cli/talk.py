@@ -1,5 +1,6 @@
 """A conversation with a server, as a client's code holds it: through the stock `openai` SDK, or plain HTTP."""
 
+import contextlib
 import http.client
 import json
 import warnings
@@ -37,6 +38,7 @@ class Talk(Protocol):
         ...
 
     def count_messages(self, thread: str) -> int: ...
+    def close(self) -> None: ...
 
 
 def talk_to(base_url: str, key: str) -> Talk:
@@ -77,6 +79,9 @@ class SdkTalk:
     def count_messages(self, thread: str) -> int:
         return sum(1 for _ in self._beta.threads.messages.list(thread))
 
+    def close(self) -> None:
+        self._client.close()
+
 
 class HttpTalk:
     """The same calls with nothing but the standard library."""
@@ -104,28 +109,33 @@ class HttpTalk:
         return str(self._call("POST", f"/threads/{thread}/messages", role="user", content=text)["id"])
 
     def stream_run(self, thread: str, assistant: str) -> Iterator[str]:
-        answer = self._send("POST", f"/threads/{thread}/runs", assistant_id=assistant, stream=True)
-        for event, data in _frames(answer):
-            if event == "thread.message.delta":
-                for part in data["delta"]["content"]:
-                    yield part.get("text", {}).get("value", "")
-            elif event.startswith("thread.run.") and data.get("object") == "thread.run":
-                self.last_run = _ended(data)
+        with self._send("POST", f"/threads/{thread}/runs", assistant_id=assistant, stream=True) as answer:
+            for event, data in _frames(answer):
+                if event == "thread.message.delta":
+                    for part in data["delta"]["content"]:
+                        yield part.get("text", {}).get("value", "")
+                elif data.get("object") == "thread.run":
+                    self.last_run = _ended(data)
 
     def count_messages(self, thread: str) -> int:
         return len(self._call("GET", f"/threads/{thread}/messages?limit=100")["data"])
 
-    def _call(self, method: str, path: str, **body: object) -> Any:
-        return json.loads(self._send(method, path, **body).read())
+    def close(self) -> None:
+        """Nothing stays open between calls."""
 
-    def _send(self, method: str, path: str, **body: object) -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=_SECONDS)
-        payload = json.dumps(body) if method == "POST" else None
-        connection.request(method, self._path + path, payload, self._headers)
-        answer = connection.getresponse()
-        if answer.status != 200:
-            raise RuntimeError(f"{method} {path} was answered with {answer.status}: {answer.read().decode()}")
-        return answer
+    def _call(self, method: str, path: str, **body: object) -> Any:
+        with self._send(method, path, **body) as answer:
+            return json.loads(answer.read())
+
+    @contextlib.contextmanager
+    def _send(self, method: str, path: str, **body: object) -> Iterator[http.client.HTTPResponse]:
+        with contextlib.closing(http.client.HTTPConnection(self._host, self._port, timeout=_SECONDS)) as connection:
+            payload = json.dumps(body) if method == "POST" else None
+            connection.request(method, self._path + path, payload, self._headers)
+            answer = connection.getresponse()
+            if answer.status != 200:
+                raise RuntimeError(f"{method} {path} was answered with {answer.status}: {answer.read().decode()}")
+            yield answer
 
 
 def _frames(answer: http.client.HTTPResponse) -> Iterator[tuple[str, Any]]:

@@ -37,6 +37,7 @@ class App:
         self._config = config
         self._models = models
         self._draining = False
+        self._started = False
         turns = Turns(backend, models.router, lambda model: _WINDOW, count)
         self._engine = Engine(backend, turns, Clock(), _engine_settings(config))
         workspace = Workspace(backend, self._engine, self._cards, _rules(config))
@@ -47,6 +48,7 @@ class App:
         return self._models.answers
 
     async def startup(self) -> None:
+        self._started = True
         self._models.startup(os.environ)
         await self._engine.start()
 
@@ -54,7 +56,8 @@ class App:
         self._draining = True
 
     async def shutdown(self) -> None:
-        await self._engine.stop(self._config.drain_seconds)
+        if self._started:
+            await self._engine.stop(self._config.drain_seconds)
         await self._models.aclose()
         await self.backend.close()
 

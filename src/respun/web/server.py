@@ -115,9 +115,10 @@ class Server(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=max(1, round(config.drain_seconds)),
             )
         )
+        # Its signature wants whole seconds; it waits for fractions as well.
+        self.config.timeout_graceful_shutdown = config.drain_seconds  # type: ignore[assignment]
         self._app = app
         self._ready = ready
 
