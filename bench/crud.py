@@ -94,7 +94,14 @@ async def main(requests: int) -> None:
         code.write_text(FLOOR)
         floor = Server(18501, sys.executable, str(code), "18501")
         ours = Server(
-            18502, sys.executable, "-m", "respun", "serve", "--port=18502", f"--data={folder}/data", "--provider=scripted"
+            18502,
+            sys.executable,
+            "-m",
+            "respun",
+            "serve",
+            "--port=18502",
+            f"--data={folder}/data",
+            "--provider=scripted",
         )
         try:
             await compare(floor, ours, requests)
@@ -121,11 +128,14 @@ async def compare(floor: Server, ours: Server, requests: int) -> None:
         "list 20 messages": lambda c, turn: ours.call(c, "GET", f"{messages}?limit=20"),
     }
     body = {"role": "user", "content": "Message of the bench, about as long as people write."}
-    print(f"{'':18}{'floor us':>10}{'ours us':>10}{'ratio':>8}{'wall us':>10}   ({os.cpu_count()} cores, load {os.getloadavg()[0]:.1f})")
+    print(
+        f"{'':18}{'floor us':>10}{'ours us':>10}{'ratio':>8}{'wall us':>10}   ({os.cpu_count()} cores, load {os.getloadavg()[0]:.1f})"
+    )
     for name, use in calls.items():
         posts = name.startswith("create")
         bare = await floor.measure(
-            requests, lambda c, turn, posts=posts: floor.call(c, "POST" if posts else "GET", "/", body if posts else None)
+            requests,
+            lambda c, turn, posts=posts: floor.call(c, "POST" if posts else "GET", "/", body if posts else None),
         )
         started = time.perf_counter()
         spent = await ours.measure(requests, use)
