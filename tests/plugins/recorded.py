@@ -74,6 +74,11 @@ def read(path: Path) -> list[Exchange]:
     ]
 
 
+def models_of(exchanges: list[Exchange]) -> list[dict[str, Any]]:
+    """The models that the recorded list names."""
+    return next((each.response["data"] for each in exchanges if each.path == "/models"), [])
+
+
 @dataclass
 class Turn:
     """What the model said in one turn: pieces of text or calls."""
@@ -130,7 +135,8 @@ def _streamed_turns(events: list[list[Any]]) -> list[Turn]:
 class RecordedModel:
     """A Chat Completions server on loopback that says one turn a request, once `go_on` was called for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, models: list[dict[str, Any]]) -> None:
+        self.models = models
         self.turns: SimpleQueue[Turn] = SimpleQueue()
         self._gate = Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -165,12 +171,17 @@ class RecordedModel:
         model = self
 
         class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._answer("application/json", json.dumps({"object": "list", "data": model.models}).encode())
+
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers["content-length"]))
                 model._gate.wait(_LONGEST_ANSWER)
-                body = model._said()
+                self._answer("text/event-stream", model._said())
+
+            def _answer(self, kind: str, body: bytes) -> None:
                 self.send_response(200)
-                self.send_header("content-type", "text/event-stream")
+                self.send_header("content-type", kind)
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

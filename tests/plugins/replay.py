@@ -29,6 +29,7 @@ DIFFERENT = {
         "The API left these two out of a run step, against its schema and the types of its SDKs; they are always there."
     ),
     r"GET /assistants \.has_more": "The account of the recordings had further assistants.",
+    r"GET /models .*\.(created|owned_by): ": "The list joins those of all upstreams; it does not tell who made a model.",
     r"\.(status: 'in_progress', recorded 'queued'|started_at: int, recorded null)$": (
         "A run starts within milliseconds, so a look that found it queued then finds it in progress."
     ),

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from plugins import recorded
-from plugins.recorded import RecordedModel, turns_of
+from plugins.recorded import RecordedModel, models_of, turns_of
 from plugins.replay import LATER, Ids, replay, unmeant
 from plugins.server import serving
 
@@ -19,7 +19,7 @@ TESTS = {
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[RecordedModel]:
-    model = RecordedModel()
+    model = RecordedModel(models_of([each for exchanges in TESTS.values() for each in exchanges]))
     yield model
     model.close()
 
