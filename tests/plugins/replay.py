@@ -29,7 +29,7 @@ DIFFERENT = {
         "The API left these two out of a run step, against its schema and the types of its SDKs; they are always there."
     ),
     r"GET /assistants \.has_more": "The account of the recordings had further assistants.",
-    r"GET /models .*\.(created|owned_by): ": "The list joins those of all upstreams; it does not tell who made a model.",
+    r"GET /models .*\.(created|owned_by): ": "The list joins those of all upstreams; it tells no makers.",
     r"\.(status: 'in_progress', recorded 'queued'|started_at: int, recorded null)$": (
         "A run starts within milliseconds, so a look that found it queued then finds it in progress."
     ),
@@ -126,10 +126,10 @@ def differences(recorded: Any, ours: Any, ids: Ids, path: str = "") -> Iterator[
     if isinstance(recorded, dict) and isinstance(ours, dict):
         yield from (f"{path}.{key}: missing" for key in recorded if key not in ours)
         yield from (f"{path}.{key}: added" for key in ours if key not in recorded)
-        for key in recorded.keys() & ours.keys():
-            if key == "data" and recorded.get("object") == "list":
-                yield from _listed(recorded[key], ours[key], ids, f"{path}.data")
-            else:
+        if recorded.get("object") == "list":
+            yield from _pages_differ(recorded, ours, ids, path)
+        else:
+            for key in (key for key in recorded if key in ours):
                 yield from differences(recorded[key], ours[key], ids, f"{path}.{key}")
     elif isinstance(recorded, list) and isinstance(ours, list):
         if len(recorded) != len(ours):
@@ -140,6 +140,16 @@ def differences(recorded: Any, ours: Any, ids: Ids, path: str = "") -> Iterator[
         yield f"{path}: {_kind(ours)}, recorded {_kind(recorded)}"
     elif not _same(recorded, ours, ids, path):
         yield f"{path}: {ours!r}, recorded {recorded!r}"
+
+
+def _pages_differ(recorded: dict[str, Any], ours: dict[str, Any], ids: Ids, path: str) -> Iterator[str]:
+    yield from _listed(recorded["data"], ours["data"], ids, f"{path}.data")
+    for key, at in (("first_id", 0), ("last_id", -1)):
+        wanted = ours["data"][at]["id"] if ours["data"] else None
+        if key in recorded and ours.get(key) != wanted:
+            yield f"{path}.{key}: {ours.get(key)!r}, expected {wanted!r}"
+    if recorded.get("has_more") != ours.get("has_more"):
+        yield f"{path}.has_more: {ours.get('has_more')}, recorded {recorded.get('has_more')}"
 
 
 def _listed(recorded: list[Any], ours: list[Any], ids: Ids, path: str) -> Iterator[str]:
