@@ -1,4 +1,4 @@
-"""Azure's agents client (paths without /v1, ?api-version=): a tool call, a stream, lists to their end, threads listed."""
+"""Azure's agents client (no /v1 in its paths): a tool call, a stream, lists to their end, threads listed."""
 
 import json
 import sys
