@@ -4,7 +4,11 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo serve test lint bench docs setup setup-dev lock clean
+# Stock programs run in environments of their own; CLIENTS names those of Python, NODE_CLIENTS those of npm.
+CLIENTS      := openai-2 openai-1 openai-1.29 langchain semantic-kernel agents
+NODE_CLIENTS := openai-node-4 openai-node-6
+
+.PHONY: demo serve test test-clients conformance lint bench docs setup setup-dev lock clean
 
 demo: setup
 	$(BIN)/respun demo
@@ -15,9 +19,15 @@ serve: setup
 test: setup-dev
 	$(BIN)/python -m pytest
 
+test-clients: setup-dev $(CLIENTS:%=.venvs/%/.installed) $(NODE_CLIENTS:%=.venvs/%/.installed)
+	$(BIN)/python -m pytest conformance/clients
+
+conformance: setup-dev .venvs/conformance/.installed $(NODE_CLIENTS:%=.venvs/%/.installed)
+	PYTHONPATH=src:tests:conformance $(BIN)/python -m conform
+
 lint: setup-dev
-	$(BIN)/ruff check src tests bench
-	$(BIN)/ruff format --check src tests bench
+	$(BIN)/ruff check src tests bench conformance
+	$(BIN)/ruff format --check src tests bench conformance
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
@@ -31,8 +41,19 @@ $(VENV)/.installed-%: requirements/%.txt pyproject.toml
 	$(PIP) --no-deps --no-build-isolation -e .
 	touch $@
 
+$(CLIENTS:%=.venvs/%/.installed) .venvs/conformance/.installed: .venvs/%/.installed: requirements/clients/%.txt
+	$(PYTHON) -m venv .venvs/$*
+	.venvs/$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
+$(NODE_CLIENTS:%=.venvs/%/.installed): .venvs/%/.installed: requirements/clients/%.json
+	mkdir -p .venvs/$*
+	cp $< .venvs/$*/package.json
+	cd .venvs/$* && npm install --no-package-lock --no-audit --no-fund --loglevel=error
+	touch $@
+
 lock:
-	cd requirements && for f in build core extras dev; do \
+	cd requirements && for f in build core extras dev $(CLIENTS:%=clients/%) clients/conformance; do \
 	  uv pip compile -q --generate-hashes --no-header --universal --python-version 3.11 $$f.in -o $$f.txt; done
 
 clean:

@@ -70,9 +70,9 @@ class App:
         operations = openai_routes(workspace, dialect)
         v1 = Router(operations, redirect_slashes=False, default=unknown)
         health = Health(self.backend, lambda: self._draining)
-        root = Router(
-            [Mount("/v1", v1), *health.routes(), *docs_routes(operations)], redirect_slashes=False, default=unknown
-        )
+        # Clients of Azure's agents ask at the root, so what no other route takes is an operation there, too.
+        paths = [Mount("/v1", v1), *health.routes(), *docs_routes(operations), Mount("", v1)]
+        root = Router(paths, redirect_slashes=False, default=unknown)
         return Auth(root, self.backend, loopback=is_loopback(self._config.host))
 
     async def _cards(self) -> tuple[ModelCard, ...]:

@@ -1,0 +1,170 @@
+"""A proxy for generated tests, which name objects that no server has: `assistant_id`, `thread_id`, cursor `after`.
+
+In front of the server it makes a fresh object in the state that an operation wants, for each request, and puts its id
+where the literal stood; it leaves out what no server can serve. The server itself knows nothing of it.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import httpx2
+
+REWRITES = (
+    "the ids `assistant_id`, `thread_id`, `message_id`, `run_id` and `step_id` become those of fresh objects",
+    "a run to cancel is under way, one to submit to waits, any other is completed; outputs get the ids of its calls",
+    "`limit=0` and the cursors `after` and `before` that are no ids are left out",
+    "files, vector stores and attachments that don't exist, and the tool `code_interpreter` of runs, are left out",
+)
+"""What is done to requests; docs/conformance.md lists it."""
+
+WEATHER = {"type": "function", "function": {"name": "weather"}}
+_HEADERS = ("content-type", "openai-beta", "accept", "authorization")
+_LONGEST_WAIT = 10.0
+
+
+class Maker:
+    """Makes objects on the server."""
+
+    def __init__(self, base_url: str) -> None:
+        self.http = httpx2.Client(base_url=base_url, timeout=30)
+
+    def assistant(self) -> str:
+        body = {"model": "scripted", "instructions": "Be brief.", "tools": [WEATHER]}
+        return str(self._post("/assistants", body)["id"])
+
+    def thread(self, script: str = "@say Hi") -> str:
+        return str(self._post("/threads", {"messages": [{"role": "user", "content": script}]})["id"])
+
+    def message(self, thread: str) -> str:
+        return str(self._post(f"/threads/{thread}/messages", {"role": "user", "content": "@say Hi"})["id"])
+
+    def run(self, thread: str, status: str) -> dict[str, Any]:
+        """A run of the thread, once it has the status."""
+        run = self._post(f"/threads/{thread}/runs", {"assistant_id": self.assistant()})
+        until = time.monotonic() + _LONGEST_WAIT
+        while run["status"] != status:
+            assert time.monotonic() < until, run
+            time.sleep(0.002)
+            run = self.http.get(f"/threads/{thread}/runs/{run['id']}").json()
+        return run
+
+    def step(self, run: dict[str, Any]) -> str:
+        steps = self.http.get(f"/threads/{run['thread_id']}/runs/{run['id']}/steps").json()
+        return str(steps["data"][0]["id"])
+
+    def _post(self, path: str, body: Any) -> dict[str, Any]:
+        answer = self.http.post(path, json=body)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+
+class Rewriting:
+    """One request as it can be served."""
+
+    def __init__(self, maker: Maker, method: str, target: str, body: bytes) -> None:
+        self._maker = maker
+        parts = urlsplit(target)
+        self.method = method
+        self.path = parts.path
+        self.query = parts.query
+        self.body: Any = json.loads(body) if body else None
+        self._run: dict[str, Any] | None = None
+        self._rewrite_path()
+        self._rewrite_query()
+        if isinstance(self.body, dict):
+            self._rewrite_body(self.body)
+
+    def _rewrite_path(self) -> None:
+        if "/assistant_id" in self.path:
+            self.path = self.path.replace("/assistant_id", f"/{self._maker.assistant()}")
+        if "/thread_id" not in self.path:
+            return
+        thread = self._maker.thread(self._script())
+        self.path = self.path.replace("/thread_id", f"/{thread}")
+        if "/message_id" in self.path:
+            self.path = self.path.replace("/message_id", f"/{self._maker.message(thread)}")
+        if "/run_id" in self.path:
+            self._run = self._maker.run(thread, self._status())
+            self.path = self.path.replace("/run_id", f"/{self._run['id']}")
+        if "/step_id" in self.path and self._run:
+            self.path = self.path.replace("/step_id", f"/{self._maker.step(self._run)}")
+
+    def _script(self) -> str:
+        return {"in_progress": "@hang", "requires_action": "@call weather", "completed": "@say Hi"}[self._status()]
+
+    def _status(self) -> str:
+        if self.path.endswith("/cancel"):
+            return "in_progress"
+        return "requires_action" if self.path.endswith("/submit_tool_outputs") else "completed"
+
+    def _rewrite_query(self) -> None:
+        pairs = parse_qsl(self.query, keep_blank_values=True)
+        bogus = {("limit", "0"), ("after", "after"), ("before", "before"), ("run_id", "run_id")}
+        self.query = urlencode([pair for pair in pairs if pair not in bogus])
+
+    def _rewrite_body(self, body: dict[str, Any]) -> None:
+        if body.get("assistant_id") == "assistant_id":
+            body["assistant_id"] = self._maker.assistant()
+            body.pop("tools", None)
+        if "tool_outputs" in body and self._run:
+            calls = self._run["required_action"]["submit_tool_outputs"]["tool_calls"]
+            body["tool_outputs"] = [
+                {"output": "20", **each, "tool_call_id": call["id"]}
+                for each, call in zip(body["tool_outputs"], calls, strict=True)
+            ]
+        for part in (body, body.get("thread") or {}):
+            part.pop("tool_resources", None)
+            for message in (part, *part.get("messages", ()), *part.get("additional_messages", ())):
+                message.pop("attachments", None)
+
+    @property
+    def target(self) -> str:
+        return self.path + (f"?{self.query}" if self.query else "")
+
+
+@contextmanager
+def shimmed(base_url: str) -> Iterator[str]:
+    """The base URL of the proxy. Its paths have no /v1."""
+    maker = Maker(base_url)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _serve(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            asked = Rewriting(maker, self.command, self.path, body)
+            headers = {name: self.headers[name] for name in _HEADERS if name in self.headers}
+            content = None if asked.body is None else json.dumps(asked.body).encode()
+            answer = maker.http.request(asked.method, asked.target, content=content, headers=headers)
+            self.send_response(answer.status_code)
+            self.send_header("content-type", answer.headers.get("content-type", "application/json"))
+            self.send_header("content-length", str(len(answer.content)))
+            self.end_headers()
+            self.wfile.write(answer.content)
+
+        do_GET = do_POST = do_DELETE = _serve  # noqa: N815
+
+        def handle(self) -> None:
+            with suppress(ConnectionError):
+                super().handle()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+        maker.http.close()

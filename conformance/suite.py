@@ -1,0 +1,72 @@
+"""openai-python's own tests of assistants, threads, messages, runs and steps, from its sdist, through the shim.
+
+The sdist is downloaded by pip when this runs and is never kept in the repository.
+"""
+
+import os
+import subprocess
+import tarfile
+import xml.etree.ElementTree as ElementTree
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+VERSION = "3.54.0"
+FILES = {
+    "Assistants": "test_assistants.py",
+    "Threads": "test_threads.py",
+    "Messages": "threads/test_messages.py",
+    "Runs": "threads/test_runs.py",
+    "Run steps": "threads/runs/test_steps.py",
+}
+
+
+@dataclass
+class Result:
+    counts: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+
+
+def download(folder: Path, python: Path) -> Path:
+    """The unpacked sdist."""
+    source = folder / f"openai-{VERSION}"
+    if not source.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        wanted = ["--no-deps", "--no-binary", "openai", "--no-build-isolation", f"openai=={VERSION}"]
+        pip = [str(python), "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--dest", str(folder)]
+        subprocess.run([*pip, *wanted], check=True)
+        with tarfile.open(folder / f"openai-{VERSION}.tar.gz") as archive:
+            archive.extractall(folder, filter="data")
+    return source
+
+
+def run(source: Path, python: Path, base_url: str, report: Path) -> dict[str, Result]:
+    """The outcome of each file's tests."""
+    tests = [f"tests/api_resources/beta/{file}" for file in FILES.values()]
+    subprocess.run(
+        [str(python), "-m", "pytest", "-q", "-o", "addopts=", "--tb=line", f"--junit-xml={report}", *tests],
+        cwd=source,
+        env={"PATH": os.environ["PATH"], "HOME": str(source), "TEST_API_BASE_URL": base_url},
+        stdout=subprocess.DEVNULL,
+        check=False,
+    )
+    return _read(report)
+
+
+def _read(report: Path) -> dict[str, Result]:
+    results = {name: Result() for name in FILES}
+    modules = {
+        f"tests.api_resources.beta.{file.removesuffix('.py').replace('/', '.')}": name for name, file in FILES.items()
+    }
+    for case in ElementTree.parse(report).iter("testcase"):
+        module = case.get("classname", "").rpartition(".")[0]
+        result = results[modules[module]]
+        problem = next((case.find(kind) for kind in ("failure", "error") if case.find(kind) is not None), None)
+        if case.find("skipped") is not None:
+            result.counts["skipped"] += 1
+        elif problem is None:
+            result.counts["passed"] += 1
+        else:
+            result.counts["failed"] += 1
+            result.failures.append(f"{case.get('name')}: {problem.get('message', '')[:300]}")
+    return results

@@ -1,0 +1,182 @@
+"""Replay recorded exchanges against a server and tell how its answers differ.
+
+Compared are status, keys, types, nulls and values. Ids are mapped one to one, times are only times, and the pieces in
+which a text was streamed are joined, because their number is the network's.
+"""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+import httpx2
+
+from plugins.recorded import Exchange, RecordedModel
+
+_ID = re.compile(r"\b(asst|thread|msg|run|step|call)_[A-Za-z0-9]{24}\b")
+_TIMES = re.compile(r"(^|\.)(created|started|expires|completed|failed|cancelled|incomplete)_at$")
+_LONGEST_RUN = 10.0
+
+DIFFERENT = {
+    r"messages.*\.(status|incomplete_details|incomplete_at|completed_at): added": (
+        "The API left these four out of a message it sent by REST, against its own schema and the types of its SDKs; "
+        "they are always there."
+    ),
+    r"\.step\..*\.(expired_at|metadata): added": (
+        "The API left these two out of a run step, against its schema and the types of its SDKs; they are always there."
+    ),
+    r"GET /assistants \.has_more": "The account of the recordings had further assistants.",
+    r"GET /models .*\.(created|owned_by): ": "The list joins those of all upstreams; it tells no makers.",
+    r"\.(status: 'in_progress', recorded 'queued'|started_at: int, recorded null)$": (
+        "A run starts within milliseconds, so a look that found it queued then finds it in progress."
+    ),
+}
+"""A pattern of each difference that is meant, and the reason."""
+
+LATER = {
+    "FileSearchStreamingWorks": "vector stores and the file_search tool",
+    "BasicRunStepFunctionalityWorks": "files and the code_interpreter tool",
+    "FileOnMessageWorks": "files as attachments",
+}
+"""Recorded tests of parts that are not served yet, without `Async` at the end of their names."""
+
+
+@dataclass
+class Ids:
+    """Which of our ids stands for which recorded one."""
+
+    ours: dict[str, str] = field(default_factory=dict)
+
+    def in_text(self, text: str) -> str:
+        return _ID.sub(lambda found: self.ours.get(found[0], found[0]), text)
+
+    def agree(self, recorded: str, ours: str) -> bool:
+        same_kind = recorded.partition("_")[0] == ours.partition("_")[0] and len(recorded) == len(ours)
+        return same_kind and self.ours.setdefault(recorded, ours) == ours
+
+
+def unmeant(lines: list[str]) -> list[str]:
+    """The differences without those that are meant."""
+    return [line for line in lines if not any(re.search(pattern, line) for pattern in DIFFERENT)]
+
+
+def replay(http: httpx2.Client, model: RecordedModel, exchange: Exchange, ids: Ids) -> list[str]:
+    where = f"{exchange.method} {re.sub(r'_[A-Za-z0-9]{24}', '', exchange.path.partition('?')[0])} "
+    if exchange.events is not None or (exchange.run and not exchange.going):
+        model.go_on()
+    elif exchange.method == "POST" and exchange.path.partition("?")[0].endswith("/runs"):
+        model.wait()
+    answer = _ask(http, exchange, ids)
+    if answer.status_code != exchange.status:
+        return [f"{where}status {answer.status_code}, recorded {exchange.status}: {answer.text}"]
+    if exchange.events is not None:
+        return [where + line for line in _streams_differ(exchange.events, _events(answer.text), ids)]
+    return [where + line for line in differences(exchange.response, answer.json(), ids)]
+
+
+def _ask(http: httpx2.Client, exchange: Exchange, ids: Ids) -> httpx2.Response:
+    body = None if exchange.request is None else ids.in_text(json.dumps(exchange.request))
+    headers = {"content-type": "application/json"} if body else {}
+    until = time.monotonic() + _LONGEST_RUN
+    while True:
+        answer = http.request(exchange.method, ids.in_text(exchange.path), content=body, headers=headers)
+        if answer.status_code != 200 or not exchange.run or exchange.going:
+            return answer
+        if answer.json()["status"] == exchange.response["status"]:
+            return answer
+        assert time.monotonic() < until, f"The run is {answer.text}, not {exchange.response['status']}."
+        time.sleep(0.01)
+
+
+def _events(text: str) -> list[list[Any]]:
+    frames = [dict(line.split(": ", 1) for line in frame.splitlines()) for frame in text.split("\n\n") if frame.strip()]
+    return [
+        [frame["event"], frame["data"] if frame["event"] == "done" else json.loads(frame["data"])] for frame in frames
+    ]
+
+
+def _streams_differ(events: list[list[Any]], ours: list[list[Any]], ids: Ids) -> Iterator[str]:
+    events, ours = _joined(events), _joined(ours)
+    names, our_names = [name for name, _ in events], [name for name, _ in ours]
+    if names != our_names:
+        yield f"stream {our_names}, recorded {names}"
+        return
+    for (name, data), (_, our_data) in zip(events, ours, strict=False):
+        yield from differences(data, our_data, ids, name)
+
+
+def _joined(events: list[list[Any]]) -> list[list[Any]]:
+    """Each run of text deltas as one delta with all their text."""
+    joined: list[list[Any]] = []
+    for name, group in groupby(events, key=lambda one: one[0]):
+        several = list(group)
+        if name == "thread.message.delta":
+            text = "".join(data["delta"]["content"][0]["text"]["value"] for _, data in several)
+            several[0][1]["delta"]["content"][0]["text"]["value"] = text
+            del several[1:]
+        joined += several
+    return joined
+
+
+def differences(recorded: Any, ours: Any, ids: Ids, path: str = "") -> Iterator[str]:
+    """A line for each place where our answer is not as the recorded one."""
+    if isinstance(recorded, dict) and isinstance(ours, dict):
+        yield from (f"{path}.{key}: missing" for key in recorded if key not in ours)
+        yield from (f"{path}.{key}: added" for key in ours if key not in recorded)
+        if recorded.get("object") == "list":
+            yield from _pages_differ(recorded, ours, ids, path)
+        else:
+            for key in (key for key in recorded if key in ours):
+                yield from differences(recorded[key], ours[key], ids, f"{path}.{key}")
+    elif isinstance(recorded, list) and isinstance(ours, list):
+        if len(recorded) != len(ours):
+            yield f"{path}: {len(ours)} entries, recorded {len(recorded)}"
+        for one, other in zip(recorded, ours, strict=False):
+            yield from differences(one, other, ids, f"{path}[]")
+    elif type(recorded) is not type(ours):
+        yield f"{path}: {_kind(ours)}, recorded {_kind(recorded)}"
+    elif not _same(recorded, ours, ids, path):
+        yield f"{path}: {ours!r}, recorded {recorded!r}"
+
+
+def _pages_differ(recorded: dict[str, Any], ours: dict[str, Any], ids: Ids, path: str) -> Iterator[str]:
+    yield from _listed(recorded["data"], ours["data"], ids, f"{path}.data")
+    for key, at in (("first_id", 0), ("last_id", -1)):
+        wanted = ours["data"][at]["id"] if ours["data"] else None
+        if key in recorded and ours.get(key) != wanted:
+            yield f"{path}.{key}: {ours.get(key)!r}, expected {wanted!r}"
+    if recorded.get("has_more") != ours.get("has_more"):
+        yield f"{path}.has_more: {ours.get('has_more')}, recorded {recorded.get('has_more')}"
+
+
+def _listed(recorded: list[Any], ours: list[Any], ids: Ids, path: str) -> Iterator[str]:
+    """Entries that the recorded test made; the account had others, and so may the server."""
+    names = {name: ident for ident, name in ids.ours.items()}
+    by_recorded = {each["id"]: each for each in recorded}
+    known = [each for each in ours if names.get(each["id"]) in by_recorded]
+    fresh_ours = [each for each in ours if each["id"] not in names]
+    fresh = [each for each in recorded if each["id"] not in ids.ours and each["object"] != "assistant"]
+    order = [each["id"] for each in recorded if each["id"] in ids.ours]
+    if [names[each["id"]] for each in known] != order:
+        yield f"{path}: in another order"
+    for each in known:
+        yield from differences(by_recorded[names[each["id"]]], each, ids, f"{path}[]")
+    for one, other in zip(fresh, fresh_ours, strict=False):
+        yield from differences(one, other, ids, f"{path}[]")
+    if len(fresh) > len(fresh_ours):
+        yield f"{path}: {len(fresh) - len(fresh_ours)} entries too few"
+
+
+def _same(recorded: Any, ours: Any, ids: Ids, path: str) -> bool:
+    if _TIMES.search(path):
+        return True
+    if isinstance(recorded, str) and _ID.fullmatch(recorded):
+        return ids.agree(recorded, ours)
+    return bool(recorded == ours)
+
+
+def _kind(value: Any) -> str:
+    return "null" if value is None else type(value).__name__
