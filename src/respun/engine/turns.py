@@ -76,11 +76,14 @@ class Turns:
 
     async def _stream(self, request: chat.ModelRequest, take: Take) -> None:
         written: list[str] = []
+        news: list[chat.News] = []
         async with aclosing(cast(Any, self._provider.stream(request))) as batches:
             async for batch in batches:
                 news = joined(batch)
                 written += [_written(one) for one in news]
                 await take([self._counted(one, request, written) for one in news])
+        if not news or not isinstance(news[-1], chat.Finished):
+            raise chat.ModelError("broken", "The model's answer stopped without an end.")
 
     def _counted(self, news: chat.News, request: chat.ModelRequest, written: list[str]) -> Input:
         if not isinstance(news, chat.Finished) or news.usage is not None:
