@@ -34,7 +34,7 @@ from respun.core.events import (
     RunStarted,
     TextAdded,
 )
-from respun.core.fold import evolve, opened
+from respun.core.fold import evolve, opened, replay
 from respun.core.ids import Kind
 from respun.core.runs import (
     OpenMessage,
@@ -155,6 +155,7 @@ def decide(run: Run, given: Input, fresh: Fresh) -> Events:
 
 
 INTERRUPTED = RunError("server_error", "The server stopped while this was being written; the run went on without it.")
+FILTERED = RunError("server_error", "The model's content filter stopped its answer.")
 
 
 def _start(run: Run, given: Start, fresh: Fresh) -> Events:
@@ -217,23 +218,27 @@ def _finished(run: Run, given: chat.Finished, fresh: Fresh) -> Events:
         case "length":
             last = RunIncomplete(fresh.now, "max_completion_tokens")
         case "content_filter":
-            last = RunFailed(fresh.now, RunError("server_error", "The model's content filter stopped its answer."))
+            last = RunFailed(fresh.now, FILTERED)
         case _:
             last = RunCompleted(fresh.now)
     return (*opening, ended, last)
 
 
 def _calls_made(run: Run, reason: chat.FinishReason, usage: Usage, fresh: Fresh) -> Events:
-    made = CallsMade(fresh.now, usage)
+    # Some models speak on after their calls: that is a message of its own, and whole.
+    said = (_end_message(run.message, fresh, None, None),) if run.message else ()
+    made: Events = (*said, CallsMade(fresh.now, usage))
     if reason == "length":
-        return (made, RunIncomplete(fresh.now, "max_completion_tokens"))
-    after = evolve(run, made)
+        return (*made, RunIncomplete(fresh.now, "max_completion_tokens"))
+    if reason == "content_filter":
+        return (*made, RunFailed(fresh.now, FILTERED))
+    after = replay(made, run)
     assert after.calls is not None
     refused = tuple(Output(call.id, why) for call in after.calls.calls if (why := _refusal_of(run.plan, call)))
     if not refused:
-        return (made, *_after_outputs(after, fresh))
+        return (*made, *_after_outputs(after, fresh))
     told = OutputsGiven(fresh.now, refused)
-    return (made, told, *_after_outputs(evolve(after, told), fresh))
+    return (*made, told, *_after_outputs(evolve(after, told), fresh))
 
 
 def _outputs(run: Run, given: Outputs, fresh: Fresh) -> Events:
@@ -261,7 +266,9 @@ def _model_failed(run: Run, given: ModelFailed, fresh: Fresh) -> Events:
 
 
 def _limit_reached(run: Run, given: LimitReached, fresh: Fresh) -> Events:
-    return (RunIncomplete(fresh.now, given.limit),) if run.status == "in_progress" else ()
+    if run.status != "in_progress":
+        return ()
+    return (*_break_off(run, fresh, "max_tokens"), RunIncomplete(fresh.now, given.limit))
 
 
 def _cancel(run: Run, given: Cancel, fresh: Fresh) -> Events:

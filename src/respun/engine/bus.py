@@ -42,6 +42,11 @@ class RunLog:
         self.happenings: list[Happening] = []
         self._waiting: list[asyncio.Future[None]] = []
 
+    @property
+    def last(self) -> int:
+        """The number of the last event."""
+        return self.happenings[-1].number if self.happenings else self.base
+
     def publish(self, happenings: Sequence[Happening]) -> None:
         self.happenings += happenings
         self._wake()
@@ -104,6 +109,8 @@ class Bus:
             self._ended.popitem(last=False)
 
     def log(self, run: str, after: int) -> RunLog | None:
-        """The log that has every event behind number `after`, if one does."""
+        """The log that has every event behind number `after`, if one does; a closed one only if it has any."""
         log = self._live.get(run) or self._ended.get(run)
-        return log if log and log.base <= after else None
+        if log is None or log.base > after or (log.closed and log.last <= after):
+            return None
+        return log

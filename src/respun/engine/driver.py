@@ -7,7 +7,7 @@ lock orders them. A client's disconnect is no input: it ends a subscription, nev
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from respun.core.events import (
     AnyEvent,
@@ -26,6 +26,7 @@ from respun.core.machine import (
     CallTools,
     Fresh,
     Input,
+    ModelFailed,
     Outputs,
     Start,
     Stopped,
@@ -33,7 +34,7 @@ from respun.core.machine import (
     decide,
     pending,
 )
-from respun.core.runs import Run, ToolCall
+from respun.core.runs import Run, RunError, ToolCall
 from respun.engine.bus import Happening, RunLog
 from respun.engine.journal import Entry, Journal, Written, write
 from respun.store.backend import Backend, StoreError
@@ -43,6 +44,7 @@ log = logging.getLogger(__name__)
 
 # Shown at once and stored soon; every other event is stored before it is shown.
 _PASSING = (TextAdded, ArgumentsAdded, MessageStarted, CallsStarted, CallAdded, RefusalAdded)
+_FAULT: Final = RunError("server_error", "The server has a fault and could not do this run; its log says which.")
 
 
 class Lost(Exception):
@@ -176,6 +178,8 @@ class Driver:
         journal = self._shop.journal
         journal.forget(self)
         await journal.settled()
+        # A flush that failed has put this run down for the next one.
+        journal.forget(self)
         entry = self.unsaved()
         if entry is None:
             raise Lost(self.run.id)
@@ -209,9 +213,19 @@ class Driver:
         except Lost:
             log.info("run lost to another worker", extra={"run": self.run.id})
         except StoreError as error:
-            log.error("run left: its news could not be stored", extra={"run": self.run.id, "error": str(error)})
+            log.error("run left: the store does not answer", extra={"run": self.run.id, "error": str(error)})
+            self.abandon()
         except Exception:
-            log.exception("run left: the engine failed", extra={"run": self.run.id})
+            log.exception("run failed: a fault of the server", extra={"run": self.run.id})
+            await self._fail()
+
+    async def _fail(self) -> None:
+        """Tried again it would only fail again."""
+        try:
+            await self.give((ModelFailed(_FAULT),))
+        except Exception:
+            log.exception("run left: its failure could not be stored", extra={"run": self.run.id})
+        finally:
             self.abandon()
 
     async def _do(self, command: Begin | CallModel | CallTools | StopWork) -> None:

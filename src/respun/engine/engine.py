@@ -6,7 +6,7 @@ recovery is not a case of its own. Runs that wait for their caller belong to no 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
@@ -25,7 +25,7 @@ from respun.engine.journal import Entry, Journal, Written, write
 from respun.engine.turns import Turns
 from respun.store import effects, runs, threads
 from respun.store.backend import Backend, StoreError, Tx
-from respun.store.runs import Claim
+from respun.store.runs import Claim, Job
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class Engine:
         await self._backend.listen(_CHANNEL, self._heard)
         self._look.set()
         for chore in (self._claim_loop, self._beat_loop, self._sweep_loop, self._purge_loop):
-            self._tasks.append(asyncio.create_task(chore()))
+            self._tasks.append(asyncio.create_task(self._for_ever(chore)))
 
     async def stop(self, drain: float = 0.0) -> None:
         """Wait up to `drain` seconds for the runs, then leave the rest as they are stored for the next worker."""
@@ -279,6 +279,15 @@ class Engine:
 
     # Chores
 
+    async def _for_ever(self, chore: Callable[[], Awaitable[None]]) -> None:
+        """Whatever befalls a chore, it begins again: without it runs would be left lying."""
+        while True:
+            try:
+                await chore()
+            except Exception:
+                log.exception("a chore of the engine begins again")
+            await asyncio.sleep(self._settings.sweep)
+
     async def _claim_loop(self) -> None:
         while True:
             self._look.clear()
@@ -297,65 +306,68 @@ class Engine:
             return
         claim = self._claim()
         mine = await self._backend.write(lambda tx: runs.claim(tx, self.me, self.clock.now, claim.until, room))
-        for ident in mine:
-            if ident not in self._drivers:
-                await self._take_over(ident)
+        await _all(self._take_over(ident) for ident in mine if ident not in self._drivers)
         if len(mine) == room:
             self._look.set()
 
     async def _take_over(self, ident: str) -> None:
         """Go on with a run from its last stored event."""
 
-        async def unit(tx: Tx) -> tuple[str, Run, list[Happening]] | None:
+        async def unit(tx: Tx) -> tuple[Job, list[Happening], Written] | None:
             job = await runs.load_job(tx, ident, lock=True)
             if job is None or job.owner != self.me or pending(job.run) is None:
                 return None
             run = await runs.refold(tx, job.run)
-            begun = run.status != "queued"
-            happenings = self._decided(run, (Resume(_SKIPPED),) if begun else ())
-            await self._write(tx, job.project, happenings, self._claim())
-            return job.project, run, happenings
+            inputs: list[Input] = [] if run.status == "queued" else [Resume(_SKIPPED)]
+            happenings = self._decided(run, [*inputs, Cancel()] if job.cancel_requested else inputs)
+            return job, happenings, await self._write(tx, job.project, happenings, self._claim())
 
         taken = await self._backend.write(unit)
         if taken is None or ident in self._drivers:
             return
-        project, run, happenings = taken
-        log.info("run taken over", extra={"run": ident, "status": run.status})
-        driver = self._drive(project, happenings[-1].after if happenings else run, base=run.number)
-        driver.show(happenings)
-        driver.start()
+        job, happenings, written = taken
+        log.info("run taken over", extra={"run": ident, "status": job.run.status})
+        if happenings:
+            self._follow_up(job.project, happenings, written)
+        else:
+            self._drive(job.project, job.run, base=job.run.number).start()
 
     async def _beat_loop(self) -> None:
         while True:
             await asyncio.sleep(self._settings.heartbeat)
-            if not self._drivers:
-                continue
-            held = set(self._drivers)
-            until = self.clock.now + self._settings.lease
-            try:
-                beats = await self._backend.write(lambda tx, until=until: runs.beat(tx, self.me, until))  # type: ignore[misc]
-            except StoreError as error:
-                log.warning("heartbeat not stored", extra={"error": str(error)})
-                continue
-            for one in beats:
-                if one.cancel_requested and (driver := self._drivers.get(one.run)):
-                    await self._quietly(driver, Cancel())
-            for lost in held - {one.run for one in beats}:
-                if (driver := self._drivers.get(lost)) and not driver.lock.locked():
-                    driver.abandon()
+            if self._drivers:
+                await self._beat()
+
+    async def _beat(self) -> None:
+        held = list(self._drivers)
+        # One that is being stored may not be there yet, or be over when the answer comes.
+        stored = [driver for driver in self._drivers.values() if not driver.lock.locked()]
+        until = self.clock.now + self._settings.lease
+        try:
+            beats = await self._backend.write(lambda tx: runs.beat(tx, self.me, held, until))
+        except StoreError as error:
+            log.warning("heartbeat not stored", extra={"error": str(error)})
+            return
+        mine = {one.run for one in beats}
+        for driver in stored:
+            if driver.run.id not in mine and not driver.lock.locked():
+                driver.abandon()
+        asked = [self._drivers.get(one.run) for one in beats if one.cancel_requested]
+        await _all(self._quietly(driver, Cancel()) for driver in asked if driver)
 
     async def _sweep_loop(self) -> None:
         """End what is past its time."""
         while True:
             await asyncio.sleep(self._settings.sweep)
             now = self.clock.now
-            for driver in [one for one in self._drivers.values() if one.run.expires_at <= now]:
-                await self._quietly(driver, Deadline())
+            late = [driver for driver in self._drivers.values() if driver.run.expires_at <= now]
+            await _all(self._quietly(driver, Deadline()) for driver in late)
             try:
-                for ident in await self._backend.read(lambda tx, now=now: runs.expired(tx, now, _CLAIMED_AT_ONCE)):  # type: ignore[misc]
-                    await self._expire(ident)
+                idle = await self._backend.read(lambda tx, now=now: runs.expired(tx, now, _CLAIMED_AT_ONCE))  # type: ignore[misc]
             except StoreError as error:
                 log.warning("no runs expired", extra={"error": str(error)})
+                continue
+            await _all(self._expire(ident) for ident in idle)
 
     async def _expire(self, ident: str) -> None:
         async def unit(tx: Tx) -> tuple[str, list[Happening], Written] | None:
@@ -394,8 +406,15 @@ def _events(happenings: Sequence[Happening]) -> tuple[AnyEvent, ...]:
     return tuple(one.event for one in happenings)
 
 
+async def _all(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Do the same for several runs at a time; what fails for one is no other's concern."""
+    await asyncio.gather(*(_logged(work) for work in works))
+
+
 async def _logged(work: Coroutine[Any, Any, None]) -> None:
     try:
         await work
     except StoreError as error:
-        log.warning("other workers not told", extra={"error": str(error)})
+        log.warning("left for later", extra={"error": str(error)})
+    except Exception:
+        log.exception("an errand of the engine failed")

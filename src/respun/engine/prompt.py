@@ -33,7 +33,8 @@ def of_steps(steps: Iterable[Step], texts: dict[str, str]) -> list[chat.ChatMess
     said: dict[int, str] = {}
     for step in steps:
         if step.message is not None:
-            if text := texts.get(step.message):
+            # A message that a worker's end cut off is written again: the model must not go on from its half.
+            if step.status == "completed" and (text := texts.get(step.message)):
                 said[step.turn] = text
                 turns.append(chat.AssistantMessage(text))
         elif step.calls and step.status == "completed":

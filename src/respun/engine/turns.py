@@ -81,14 +81,17 @@ class Turns:
 
     async def _stream(self, request: chat.ModelRequest, annotator: Annotator, take: Take) -> None:
         written: list[str] = []
+        news: list[chat.News] = []
         async with aclosing(cast(Any, self._provider.stream(request))) as batches:
             async for batch in batches:
                 inputs: list[Input] = []
-                for news in joined(batch):
-                    written.append(_written(news))
-                    inputs += _annotated(news, annotator)
-                    inputs[-1:] = [self._counted(one, request, written) for one in inputs[-1:]]
-                await take(inputs)
+                news = joined(batch)
+                for one in news:
+                    written.append(_written(one))
+                    inputs += _annotated(one, annotator)
+                await take([self._counted(one, request, written) for one in inputs])
+        if not news or not isinstance(news[-1], chat.Finished):
+            raise chat.ModelError("broken", "The model's answer stopped without an end.")
 
     def _counted(self, news: Input, request: chat.ModelRequest, written: list[str]) -> Input:
         if not isinstance(news, chat.Finished) or news.usage is not None:

@@ -47,11 +47,14 @@ async def change(tx: Tx, thread: str, ident: str, changed: Callable[[Message], M
 
 
 async def put(tx: Tx, project: str, message: Message) -> None:
-    """Store a message of a run: behind the last one the first time, in its place after that."""
-    if await tx.one(_sql.get, id=message.id, thread=message.thread) is None:
-        await append(tx, project, message.thread, (message,))
-    else:
+    """Store a message of a run: behind the last one the first time, in its place after that.
+
+    Nothing, if the thread was deleted under its run.
+    """
+    if await tx.one(_sql.get, id=message.id, thread=message.thread) is not None:
         await change(tx, message.thread, message.id, lambda before: replace(message, position=before.position))
+    elif row := await tx.one(_sql.take_positions, thread=message.thread, project=project, count=1):
+        await _insert(tx, replace(message, position=row["last_position"]))
 
 
 async def delete(tx: Tx, thread: str, ident: str) -> None:

@@ -188,8 +188,9 @@ class Beat(Struct, frozen=True):
     cancel_requested: bool
 
 
-async def beat(tx: Tx, me: str, until: float) -> list[Beat]:
-    rows = await tx.all(_sql.beat, me=me, until=until)
+async def beat(tx: Tx, me: str, held: Sequence[str], until: float) -> list[Beat]:
+    """Renew the leases of the runs that this worker does drive; those that were its own come back."""
+    rows = await tx.all(_sql.beat, me=me, held=held, until=until)
     return [Beat(row["id"], bool(row["cancel_requested"])) for row in rows]
 
 
@@ -214,6 +215,8 @@ async def expired(tx: Tx, now: float, limit: int) -> list[str]:
 
 async def let_next_in(tx: Tx, thread: str) -> str | None:
     """Give the thread to the run that waits longest for it."""
+    # Whoever gets in line now holds the thread: it must be seen here, or see that the thread is free.
+    await tx.one(_sql.lock_thread, thread=thread)
     row = await tx.one(_sql.next_in_line, thread=thread)
     if row is None:
         return None

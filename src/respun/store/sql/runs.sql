@@ -79,8 +79,10 @@ select seq, body from steps where run = :run and seq > :low and seq < :high orde
 select seq, body from steps where run = :run and seq > :low and seq < :high order by seq desc limit :limit;
 
 -- name: beat
--- One statement for all runs of a worker; a run that does not come back is no longer its own.
-update runs set lease_until = :until where owner = :me and status in ('queued', 'in_progress', 'cancelling')
+-- One statement for all runs that a worker drives; a run that does not come back is no longer its own. What it owns
+-- without driving it (the store failed it) is left to run out, for whoever claims it.
+update runs set lease_until = :until where owner = :me and id in {texts:held}
+  and status in ('queued', 'in_progress', 'cancelling')
 returning id, cancel_requested;
 
 -- name: claim
@@ -105,6 +107,10 @@ update runs set lease_until = 0, owner = null where owner is not null and lease_
 -- Runs past their time that no worker drives: the others look at their own clock.
 select id from runs where status in ('queued', 'in_progress', 'requires_action', 'cancelling')
   and expires_at <= :now and lease_until < :now order by expires_at limit :limit;
+
+-- name: lock_thread
+-- A run that ends and one that gets in line take turns.
+select 1 from threads where id = :thread {for_update};
 
 -- name: next_in_line
 -- The oldest run that waits for this thread, once nobody else has it.
