@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 from msgspec import Meta, Struct
 
-Section = Literal["Server", "Keys", "Store", "Models", "Embedded model", "Runs", "Logs"]
+Section = Literal["Server", "Keys", "Store", "Models", "Embedded model", "Runs", "Files", "Logs"]
 
 
 class Upstream(Struct, frozen=True, kw_only=True):
@@ -139,6 +139,10 @@ class Config(Struct, frozen=True, kw_only=True):
     heartbeat_seconds: Annotated[
         float, _is("Runs", "How often a server says that it still drives its runs.", gt=0, le=3600)
     ] = 10.0
+
+    max_file_bytes: Annotated[
+        int, _is("Files", "The largest file that is taken at once; larger ones get 413.", ge=1)
+    ] = 512 << 20
 
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], _is("Logs", "The least level that is logged.")

@@ -7,6 +7,7 @@ from respun.core.assistants import Assistant
 from respun.core.pages import Page, PageRequest
 from respun.core.problems import no_such
 from respun.store.backend import Row, Tx
+from respun.store.code_files import Owner, note
 from respun.store.codec import text_of, to_assistant
 from respun.store.paging import bury, page, place_in
 from respun.store.statements import load
@@ -18,6 +19,8 @@ async def add(tx: Tx, project: str, assistant: Assistant) -> None:
     await tx.run(
         _sql.insert, id=assistant.id, project=project, created_at=assistant.created_at, body=text_of(assistant)
     )
+    if assistant.tool_resources.code_files:
+        await note(tx, Owner("assistant", assistant.id), assistant.tool_resources.code_files)
 
 
 async def get(tx: Tx, project: str, ident: str) -> Assistant:
@@ -28,8 +31,11 @@ async def get(tx: Tx, project: str, ident: str) -> Assistant:
 
 
 async def change(tx: Tx, project: str, ident: str, changed: Callable[[Assistant], Assistant]) -> Assistant:
-    assistant = changed(await get(tx, project, ident))
+    before = await get(tx, project, ident)
+    assistant = changed(before)
     await tx.run(_sql.update, id=ident, project=project, body=text_of(assistant))
+    if assistant.tool_resources.code_files != before.tool_resources.code_files:
+        await note(tx, Owner("assistant", ident), assistant.tool_resources.code_files)
     return assistant
 
 
@@ -37,6 +43,7 @@ async def delete(tx: Tx, project: str, ident: str) -> None:
     row = await tx.one(_sql.delete, id=ident, project=project)
     if row is None:
         raise no_such("assistant", ident)
+    await note(tx, Owner("assistant", ident), None)
     await bury(tx, project, ident, row["seq"])
 
 

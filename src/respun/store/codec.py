@@ -6,6 +6,7 @@ import msgspec
 
 from respun.core.assistants import Assistant
 from respun.core.events import AnyEvent
+from respun.core.files import File, Upload, UploadPart
 from respun.core.runs import Plan, Run, Step
 from respun.core.threads import Message, Thread
 
@@ -23,6 +24,10 @@ to_run: Final = msgspec.json.Decoder(Run, dec_hook=_never_stored).decode
 to_plan: Final = msgspec.json.Decoder(Plan).decode
 to_step: Final = msgspec.json.Decoder(Step).decode
 to_events: Final = msgspec.json.Decoder(tuple[AnyEvent, ...]).decode
+
+to_file: Final = msgspec.json.Decoder(File).decode
+to_upload: Final = msgspec.json.Decoder(Upload).decode
+to_part: Final = msgspec.json.Decoder(UploadPart).decode
 
 
 def text_of(thing: object) -> str:

@@ -11,6 +11,7 @@ from respun.core.problems import no_such
 from respun.core.threads import Thread
 from respun.store import messages
 from respun.store.backend import Row, Tx
+from respun.store.code_files import Owner, note
 from respun.store.codec import text_of, to_thread
 from respun.store.paging import bury, page, place_in
 from respun.store.statements import load
@@ -33,6 +34,8 @@ async def add(tx: Tx, project: str, thread: Thread) -> None:
     row = await tx.one(_sql.insert, id=thread.id, project=project, created_at=thread.created_at, body=text_of(thread))
     assert row is not None
     await _label(tx, project, row["seq"], thread.metadata)
+    if thread.tool_resources.code_files:
+        await note(tx, Owner("thread", thread.id), thread.tool_resources.code_files)
 
 
 async def get(tx: Tx, project: str, ident: str) -> Thread:
@@ -56,6 +59,8 @@ async def change(tx: Tx, project: str, ident: str, changed: Callable[[Thread], T
     if thread.metadata != before.metadata:
         await tx.run(_sql.drop_labels, place=row["seq"])
         await _label(tx, project, row["seq"], thread.metadata)
+    if thread.tool_resources.code_files != before.tool_resources.code_files:
+        await note(tx, Owner("thread", ident), thread.tool_resources.code_files)
     return thread
 
 
@@ -65,6 +70,7 @@ async def delete(tx: Tx, project: str, ident: str) -> None:
     if row is None:
         raise no_such("thread", ident)
     await tx.run(_sql.drop_labels, place=row["seq"])
+    await note(tx, Owner("thread", ident), None)
     await tx.run(_sql.to_purge, thread=ident)
     await bury(tx, project, ident, row["seq"])
 

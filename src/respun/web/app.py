@@ -1,6 +1,7 @@
 """The server put together: the only place where store, engine, models and dialects meet."""
 
 import os
+from secrets import token_hex
 from typing import Final
 
 from starlette.routing import Mount, Router
@@ -12,9 +13,11 @@ from respun.dialects.openai.answers import Dialect, UnknownPath
 from respun.dialects.openai.routes import routes as openai_routes
 from respun.engine.clock import Clock
 from respun.engine.engine import Engine, EngineSettings
+from respun.engine.library import Library, LibrarySettings
 from respun.engine.turns import Turns
 from respun.providers.tokens import count
 from respun.store.backend import Backend
+from respun.store.blobs import DiskBlobs
 from respun.store.opening import open_backend
 from respun.web.auth import Auth, is_loopback
 from respun.web.docs import docs_routes
@@ -39,8 +42,11 @@ class App:
         self._draining = False
         self._started = False
         turns = Turns(backend, models.router, lambda model: _WINDOW, count)
-        self._engine = Engine(backend, turns, Clock(), _engine_settings(config))
-        workspace = Workspace(backend, self._engine, self._cards, _rules(config))
+        clock = Clock()
+        self._engine = Engine(backend, turns, clock, _engine_settings(config))
+        blobs = DiskBlobs(config.data / "blobs", lambda: token_hex(16))
+        self._library = Library(backend, blobs, clock, LibrarySettings(config.max_file_bytes))
+        workspace = Workspace(backend, self._engine, self._cards, _rules(config), library=self._library)
         self._asgi = self._assemble(workspace)
 
     @property
@@ -51,6 +57,7 @@ class App:
         self._started = True
         self._models.startup(os.environ)
         await self._engine.start()
+        await self._library.start()
 
     def drain(self) -> None:
         self._draining = True
@@ -58,6 +65,7 @@ class App:
     async def shutdown(self) -> None:
         if self._started:
             await self._engine.stop(self._config.drain_seconds)
+            await self._library.stop()
         await self._models.aclose()
         await self.backend.close()
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 from starlette.routing import Route
 
 from respun import __version__
-from respun.dialects.openai import bodies, objects
+from respun.dialects.openai import bodies, file_requests, file_shapes, objects
 from respun.dialects.openai.answers import Operations
 from respun.dialects.openai.validate import (
     Array,
@@ -34,8 +34,12 @@ class Described(Struct, frozen=True):
     takes: Object | None = None
     many: bool = False
     query: tuple[str, ...] = ()
+    form: bool = False
+    media: str = "text/event-stream"
 
 
+_ROOMS: Final = (objects, file_shapes)
+_ROOM_NAMES: Final = frozenset(room.__name__ for room in _ROOMS)
 _PAGE: Final = ("limit", "order", "after", "before")
 _OPERATIONS: Final = {
     "list_assistants": Described(objects.AssistantObject, many=True, query=_PAGE),
@@ -68,6 +72,15 @@ _OPERATIONS: Final = {
     "list_steps": Described(objects.StepObject, many=True, query=(*_PAGE, "include[]")),
     "get_step": Described(objects.StepObject, query=("include[]",)),
     "follow_run": Described(None, query=("starting_after",)),
+    "list_files": Described(file_shapes.FileObject, many=True, query=("limit", "order", "after", "purpose")),
+    "create_file": Described(file_shapes.FileObject, file_requests.FILE, form=True),
+    "get_file": Described(file_shapes.FileObject),
+    "delete_file": Described(file_shapes.DeletedFile),
+    "download_file": Described(None, media="application/octet-stream"),
+    "create_upload": Described(file_shapes.UploadObject, file_requests.UPLOAD),
+    "add_part": Described(file_shapes.PartObject, file_requests.PART, form=True),
+    "complete_upload": Described(file_shapes.UploadObject, file_requests.COMPLETION),
+    "cancel_upload": Described(file_shapes.UploadObject),
     "list_models": Described(objects.ModelObject, many=True),
     "get_model": Described(objects.ModelObject),
     "delete_model": Described(objects.DeletedObject),
@@ -76,7 +89,7 @@ _OPERATIONS: Final = {
 
 def document(routes: Iterable[Route], prefix: str = "/v1") -> Json:
     """OpenAPI 3.1 of these routes."""
-    shown = [kind for kind in vars(objects).values() if _is_object(kind)]
+    shown = [kind for room in _ROOMS for kind in vars(room).values() if _is_object(kind)]
     _, schemas = msgspec.json.schema_components(shown, ref_template="#/components/schemas/{name}")
     schemas["Problem"] = _PROBLEM
     return {
@@ -108,7 +121,7 @@ _PROBLEM: Final[Json] = {
 
 
 def _is_object(kind: object) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Struct) and kind.__module__ == objects.__name__
+    return isinstance(kind, type) and issubclass(kind, Struct) and kind.__module__ in _ROOM_NAMES
 
 
 def _path(route: Route) -> str:
@@ -134,15 +147,19 @@ def _operation(name: str, words: str | None, route: Route) -> Json:
     if parameters:
         operation["parameters"] = parameters
     if described.takes:
-        operation["requestBody"] = {"content": {"application/json": {"schema": schema(described.takes)}}}
+        operation["requestBody"] = {"content": {_media(described): {"schema": schema(described.takes)}}}
     problem = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
     operation["responses"] = {"200": _answer(described), "default": {"description": "A refusal", **problem}}
     return operation
 
 
+def _media(described: Described) -> str:
+    return "multipart/form-data" if described.form else "application/json"
+
+
 def _tag(route: Route) -> str:
     parts = [part for part in route.path.split("/") if part and not part.startswith("{")]
-    known = {"assistants", "threads", "messages", "runs", "steps", "models"}
+    known = {"assistants", "threads", "messages", "runs", "steps", "files", "uploads", "vector_stores", "models"}
     return next((part for part in reversed(parts) if part in known), "threads")
 
 
@@ -153,7 +170,7 @@ def _parameter(name: str, place: str) -> Json:
 
 def _answer(described: Described) -> Json:
     if described.gives is None:
-        return {"description": "Server-sent events", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+        return {"description": "A stream", "content": {described.media: {"schema": {"type": "string"}}}}
     one = {"$ref": f"#/components/schemas/{described.gives.__name__}"}
     many = {"type": "object", "properties": {"object": {"const": "list"}, "data": {"type": "array", "items": one}}}
     return {"description": "OK", "content": {"application/json": {"schema": many if described.many else one}}}

@@ -5,13 +5,16 @@ from collections.abc import Awaitable, Callable
 from msgspec import Struct
 
 from respun.engine.engine import Engine
+from respun.engine.library import Library
 from respun.store.backend import Backend
 from respun.workspace.assistants import Assistants
 from respun.workspace.failures import Store
+from respun.workspace.files import Files
 from respun.workspace.messages import Messages
 from respun.workspace.repeats import Repeats
 from respun.workspace.runs import RunRules, Runs
 from respun.workspace.threads import Threads
+from respun.workspace.uploads import Uploads
 
 
 class ModelCard(Struct, frozen=True):
@@ -23,7 +26,7 @@ class ModelCard(Struct, frozen=True):
 
 
 class Workspace:
-    """The use cases over one store and one engine."""
+    """The use cases over one store, one engine and one library."""
 
     def __init__(
         self,
@@ -31,11 +34,15 @@ class Workspace:
         engine: Engine,
         models: Callable[[], Awaitable[tuple[ModelCard, ...]]],
         rules: RunRules | None = None,
+        *,
+        library: Library,
     ) -> None:
         store = Store(backend)
         self.assistants = Assistants(store, engine.clock)
         self.threads = Threads(store, engine)
         self.messages = Messages(store, engine.clock)
+        self.files = Files(store, library.blobs, engine.clock, library.settings.largest_file)
+        self.uploads = Uploads(store, library.blobs, engine.clock, self.files)
         self.runs = Runs(store, engine, rules or RunRules())
         self.repeats = Repeats(store, engine.clock, engine.me, alone=backend.kind == "sqlite")
         self._models = models

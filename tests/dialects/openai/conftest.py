@@ -5,6 +5,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from secrets import token_hex
 
 import aiohttp
 import pytest
@@ -17,8 +18,10 @@ from respun.dialects.openai.answers import Dialect
 from respun.dialects.openai.routes import application
 from respun.engine.clock import Clock
 from respun.engine.engine import Engine, EngineSettings
+from respun.engine.library import Library
 from respun.engine.turns import Turns
 from respun.providers.scripted import Scripted
+from respun.store.blobs import DiskBlobs
 from respun.store.opening import open_backend
 from respun.workspace import ModelCard, Workspace
 from respun.workspace.runs import RunRules
@@ -63,7 +66,10 @@ async def workspace(
     turns = Turns(backend, Scripted(), lambda model: 100_000, len)
     engine = Engine(backend, turns, Clock(), EngineSettings(sweep=0.05))
     await engine.start()
-    yield Workspace(backend, engine, models, rules)
+    library = Library(backend, DiskBlobs(tmp_path / "blobs", lambda: token_hex(16)), engine.clock)
+    await library.start()
+    yield Workspace(backend, engine, models, rules, library=library)
+    await library.stop()
     await engine.stop()
     await backend.close()
 

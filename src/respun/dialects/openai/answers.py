@@ -4,7 +4,7 @@
 """
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any, Final
@@ -113,7 +113,7 @@ class Call:
 
     @property
     def once(self) -> Once:
-        """How this request is known if it comes again; ask when its body has been read."""
+        """How this request is known if it comes again; ask when its body has been read (but of a form)."""
         key = self.header(b"idempotency-key")
         retries = self.header(b"x-stainless-retry-count")
         what = f"{self.project}\n{self.method}\n{self.path}\n{key or ''}\n".encode("utf-8", "surrogateescape")
@@ -131,20 +131,29 @@ class Call:
             raise Problem(message, kind="unsupported")
         return body
 
-    async def _whole(self) -> bytes:
-        parts: list[bytes] = []
-        size = 0
+    @property
+    def is_form(self) -> bool:
+        return (self.header(b"content-type") or "").lower().startswith("multipart/")
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it comes, of any length."""
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone
-            part = message.get("body", b"")
+            yield message.get("body", b"")
+            if not message.get("more_body", False):
+                return
+
+    async def _whole(self) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        async for part in self.pieces():
             size += len(part)
             if size > self._dialect.max_body:
                 raise self._too_large()
             parts.append(part)
-            if not message.get("more_body", False):
-                return parts[0] if len(parts) == 1 else b"".join(parts)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _too_large(self) -> Problem:
         message = f"The request body is larger than {self._dialect.max_body} bytes, the most this server takes as JSON."
@@ -167,6 +176,8 @@ Sending = Callable[[Call, Send], Awaitable[None]]
 """A handler's answer that writes itself, such as a stream."""
 
 Handler = Callable[[Call], Awaitable[Answer | Sending]]
+
+Paths = dict[str, dict[str, Handler]]
 
 
 Asked = Callable[[Call, Handler, int], Awaitable[tuple[Answer | Sending, int]]]

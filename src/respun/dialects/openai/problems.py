@@ -1,5 +1,6 @@
 """How a problem looks on the OpenAI dialect: status, body, and whether a client should try again (contract 5)."""
 
+import re
 from typing import Any, Final
 
 import msgspec
@@ -28,6 +29,8 @@ _TYPES: Final[dict[ProblemKind, str]] = {
     "unavailable": "server_error",
 }
 _AGAIN: Final[dict[ProblemKind, bytes | None]] = {"rate_limited": b"true", "unavailable": b"true", "broken": None}
+# Errors about files come twice in one body (contract section 5); those of files in vector stores do not.
+_FILES: Final = re.compile(r"^(/v1)?/files(/|$)")
 _json: Final = msgspec.json.Encoder()
 
 
@@ -49,7 +52,10 @@ def error(problem: Problem) -> dict[str, Any]:
 
 
 def error_body(problem: Problem, refused: Refused) -> bytes:
-    return _json.encode({"error": error(problem)})
+    body: dict[str, Any] = {"error": error(problem)}
+    if _FILES.search(refused.path):
+        body["detail"] = {"message": problem.message, "code": problem.code}
+    return _json.encode(body)
 
 
 def error_frame(problem: Problem) -> bytes:

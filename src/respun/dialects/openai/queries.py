@@ -47,19 +47,19 @@ def read(query_string: bytes) -> dict[str, list[str]]:
 def page(query: Query) -> PageRequest:
     if not query:
         return PageRequest()
-    limit = _integer(query, "limit", _LIMIT)
-    order: Any = _last(query, "order") or "desc"
+    limit = integer(query, "limit", _LIMIT)
+    order: Any = last(query, "order") or "desc"
     _ORDER.check(order, "order", True)
     return PageRequest(
         limit=20 if limit is None else limit,
         order=order,
-        after=_last(query, "after") or None,
-        before=_last(query, "before") or None,
+        after=last(query, "after") or None,
+        before=last(query, "before") or None,
     )
 
 
 def run(query: Query) -> str | None:
-    return _last(query, "run_id") or None
+    return last(query, "run_id") or None
 
 
 def wants_content(query: Query) -> bool:
@@ -79,14 +79,14 @@ def threads(query: Query) -> ThreadFilter:
     Pairs().check(metadata, "metadata", True)
     return ThreadFilter(
         metadata=metadata,
-        created_from=_integer(query, "created_after", _TIME),
-        created_to=_integer(query, "created_before", _TIME),
-        assistant=_last(query, "assistant_id") or None,
+        created_from=integer(query, "created_after", _TIME),
+        created_to=integer(query, "created_before", _TIME),
+        assistant=last(query, "assistant_id") or None,
     )
 
 
 def searched(query: Query) -> str:
-    words = _last(query, "query")
+    words = last(query, "query")
     if not words or not words.strip():
         raise missing("query")
     return words
@@ -94,7 +94,7 @@ def searched(query: Query) -> str:
 
 def seen(query: Query, last_event_id: str | None) -> Position:
     """The last frame the caller has: `starting_after` in the query, else the header that browsers send again."""
-    given = _last(query, "starting_after")
+    given = last(query, "starting_after")
     name, text = ("starting_after", given) if given is not None else ("Last-Event-ID", last_event_id)
     if not text:
         return Position()
@@ -105,13 +105,13 @@ def seen(query: Query, last_event_id: str | None) -> Position:
     return found
 
 
-def _last(query: Query, name: str) -> str | None:
+def last(query: Query, name: str) -> str | None:
     values = query.get(name)
     return values[-1] if values else None
 
 
-def _integer(query: Query, name: str, spec: Integer) -> int | None:
-    text = _last(query, name)
+def integer(query: Query, name: str, spec: Integer) -> int | None:
+    text = last(query, name)
     if text is None:
         return None
     if not _NUMBER.fullmatch(text):

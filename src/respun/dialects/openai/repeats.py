@@ -22,7 +22,8 @@ async def answered_once(call: Call, handler: Handler, status: int, repeats: Repe
     key = call.header(b"idempotency-key")
     if key is None or call.method != "POST":
         return await handler(call), status
-    await call.json()
+    if not call.is_form:
+        await call.json()
     kept = await repeats.claim(call.project, key, call.once.fingerprint)
     if kept is not None:
         return Answer(kept.body.encode(), (_REPLAYED,)), kept.status

@@ -52,7 +52,7 @@ class OutputsRequest(Struct, frozen=True):
 
 
 def assistant(body: bytes, strict: bool) -> AssistantDraft:
-    given = _checked(bodies.ASSISTANT, body, strict)
+    given = checked(bodies.ASSISTANT, body, strict)
     return AssistantDraft(
         model=given["model"],
         name=given.get("name"),
@@ -69,7 +69,7 @@ def assistant(body: bytes, strict: bool) -> AssistantDraft:
 
 
 def assistant_changes(body: bytes, strict: bool) -> AssistantChanges:
-    given = _checked(bodies.ASSISTANT_CHANGES, body, strict)
+    given = checked(bodies.ASSISTANT_CHANGES, body, strict)
     return AssistantChanges(
         model=given.get("model", UNSET),
         name=given.get("name", UNSET),
@@ -86,11 +86,11 @@ def assistant_changes(body: bytes, strict: bool) -> AssistantChanges:
 
 
 def thread(body: bytes, strict: bool) -> ThreadDraft:
-    return _thread(_checked(bodies.THREAD, body, strict), "")
+    return _thread(checked(bodies.THREAD, body, strict), "")
 
 
 def thread_changes(body: bytes, strict: bool) -> ThreadChanges:
-    given = _checked(bodies.THREAD_CHANGES, body, strict)
+    given = checked(bodies.THREAD_CHANGES, body, strict)
     return ThreadChanges(
         tool_resources=_changed_resources(given),
         metadata=_metadata(given) if "metadata" in given else UNSET,
@@ -98,27 +98,27 @@ def thread_changes(body: bytes, strict: bool) -> ThreadChanges:
 
 
 def message(body: bytes, strict: bool) -> MessageDraft:
-    return _message(_checked(bodies.MESSAGE, body, strict))
+    return _message(checked(bodies.MESSAGE, body, strict))
 
 
 def metadata(body: bytes, strict: bool) -> Metadata | None:
     """For the objects of which nothing else can be changed; None when it was not given."""
-    given = _checked(bodies.METADATA_CHANGES, body, strict)
+    given = checked(bodies.METADATA_CHANGES, body, strict)
     return _metadata(given) if "metadata" in given else None
 
 
 def run(body: bytes, strict: bool) -> RunRequest:
-    given = _checked(bodies.RUN, body, strict)
+    given = checked(bodies.RUN, body, strict)
     return RunRequest(_run(given), bool(given.get("stream")))
 
 
 def thread_and_run(body: bytes, strict: bool) -> ThreadRunRequest:
-    given = _checked(bodies.THREAD_AND_RUN, body, strict)
+    given = checked(bodies.THREAD_AND_RUN, body, strict)
     return ThreadRunRequest(_thread(given.get("thread") or {}, "thread."), _run(given), bool(given.get("stream")))
 
 
 def outputs(body: bytes, strict: bool) -> OutputsRequest:
-    given = _checked(bodies.OUTPUTS, body, strict)
+    given = checked(bodies.OUTPUTS, body, strict)
     named = (output for output in given["tool_outputs"] if output.get("tool_call_id"))
     return OutputsRequest(
         tuple(Output(output["tool_call_id"], output.get("output") or "") for output in named),
@@ -137,7 +137,7 @@ def check_id(param: str, kind: Literal["assistant", "thread", "message", "run", 
     return value
 
 
-def _checked(spec: Object, body: bytes, strict: bool) -> Json:
+def checked(spec: Object, body: bytes, strict: bool) -> Json:
     given = decode(body)
     spec.check(given, "", strict)
     return given

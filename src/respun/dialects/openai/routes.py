@@ -11,7 +11,8 @@ from respun.core.problems import Problem
 from respun.core.runs import Run, Step
 from respun.dialects.frames import Position
 from respun.dialects.openai import queries, requests, shapes
-from respun.dialects.openai.answers import Answer, Call, Dialect, Handler, Headers, Operations, Sending, UnknownPath
+from respun.dialects.openai.answers import Answer, Call, Dialect, Headers, Operations, Paths, Sending, UnknownPath
+from respun.dialects.openai.file_routes import Files, Uploads
 from respun.dialects.openai.objects import DeletedObject, ListObject, ModelObject, WireObject
 from respun.dialects.openai.repeats import answered_once
 from respun.dialects.openai.streams import Stream
@@ -38,13 +39,12 @@ def routes(ws: Workspace, dialect: Dialect = OPENAI) -> list[Route]:
         **Runs(ws).paths(),
         **Threads(ws).paths(),
         **Messages(ws).paths(),
+        **Files(ws).paths(),
+        **Uploads(ws).paths(),
         **Models(ws).paths(),
     }
     asked = partial(answered_once, repeats=ws.repeats)
     return [Route(path, Operations(dialect, handlers, asked)) for path, handlers in paths.items()]
-
-
-Paths = dict[str, dict[str, Handler]]
 
 
 class Assistants:

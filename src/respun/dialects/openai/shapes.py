@@ -1,7 +1,7 @@
 """Core objects -> objects of the wire (contract section 3), and those -> JSON."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final, TypeVar, assert_never
+from typing import Any, Final, Protocol, TypeVar, assert_never
 
 import msgspec
 
@@ -45,10 +45,17 @@ from respun.dialects.openai.objects import (
     StepObject,
     ThreadObject,
     UsageObject,
-    WireObject,
 )
 
 T = TypeVar("T")
+
+
+class Identified(Protocol):
+    """What a list shows: its cursors are ids."""
+
+    @property
+    def id(self) -> str: ...
+
 
 encode: Final[Callable[[Any], bytes]] = msgspec.json.Encoder().encode
 _RANKING: Final = RankingOptions()
@@ -173,7 +180,7 @@ def step(given: Step, *, streamed: bool = False, content: bool = False) -> StepO
     )
 
 
-def page(given: Page[T], shape: Callable[[T], WireObject]) -> ListObject:
+def page(given: Page[T], shape: Callable[[T], Identified]) -> ListObject:
     data = [shape(item) for item in given.items]
     return ListObject(
         object="list",
