@@ -96,7 +96,6 @@ def test_migrations_are_read_in_the_order_of_their_numbers(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("names", "says"),
     [
-        (["0001_a.sql", "0003_c.sql"], "without a gap"),
         (["0001_a.sql", "0001_b.sql"], "Two migrations have the number 0001"),
         (["0001_a.sqlite.sql"], "0001 is there for sqlite only"),
         (["0001_a.sqlite.sql", "0001_b.postgres.sql"], "0001 is called a and b"),
