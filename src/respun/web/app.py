@@ -9,7 +9,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from respun import telemetry
 from respun.config import Config
+from respun.core.problems import Problem
+from respun.dialects import aiml
+from respun.dialects.openai import problems
 from respun.dialects.openai.answers import Dialect, UnknownPath
+from respun.dialects.openai.problems import Refused
 from respun.dialects.openai.routes import routes as openai_routes
 from respun.engine.clock import Clock
 from respun.engine.engine import Engine, EngineSettings
@@ -19,7 +23,7 @@ from respun.providers.tokens import count
 from respun.store.backend import Backend
 from respun.store.blobs import DiskBlobs
 from respun.store.opening import open_backend
-from respun.web.auth import Auth, is_loopback
+from respun.web.auth import DOCS, Auth, is_loopback
 from respun.web.docs import docs_routes
 from respun.web.health import Health
 from respun.web.models import Models, find_models
@@ -78,13 +82,28 @@ class App:
         operations = openai_routes(workspace, dialect)
         v1 = Router(operations, redirect_slashes=False, default=unknown)
         health = Health(self.backend, lambda: self._draining)
-        # Clients of Azure's agents ask at the root, so what no other route takes is an operation there, too.
-        paths = [Mount("/v1", v1), *health.routes(), *docs_routes(operations), Mount("", v1)]
-        root = Router(paths, redirect_slashes=False, default=unknown)
-        return Auth(root, self.backend, loopback=is_loopback(self._config.host))
+        # Clients of Azure's agents ask at the root too: AIML's paths are theirs.
+        root = Router(
+            [
+                Mount("/v1", v1),
+                *health.routes(),
+                *docs_routes(operations),
+                Mount("", aiml.application(workspace, dialect)),
+            ],
+            redirect_slashes=False,
+            default=unknown,
+        )
+        return Auth(root, self.backend, loopback=is_loopback(self._config.host), error_body=_error_body)
 
     async def _cards(self) -> tuple[ModelCard, ...]:
         return tuple(ModelCard(name, 0, "respun") for name in await self._models.router.models())
+
+
+def _error_body(problem: Problem, refused: Refused) -> bytes:
+    """A refusal as the dialect writes it that lives at the path."""
+    if refused.path.startswith("/v1/") or refused.path in DOCS:
+        return problems.error_body(problem, refused)
+    return aiml.error_body(problem, refused)
 
 
 async def build(config: Config) -> App:

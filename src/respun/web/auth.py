@@ -11,13 +11,15 @@ from binascii import Error as NotBase64
 from collections.abc import Callable
 from hashlib import sha256
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from respun import telemetry
 from respun.core.problems import Problem, ProblemKind
+from respun.dialects.openai.problems import Refused
+from respun.dialects.openai.problems import error_body as openai_body
 from respun.store import keys
 from respun.store.backend import Backend, StoreError
 
@@ -31,7 +33,6 @@ _REMEMBERED_SECONDS: Final = 1.0
 _NOTED_SECONDS: Final = 60.0
 _MOST_REMEMBERED: Final = 4096
 _STATUS: Final[dict[ProblemKind, int]] = {"unauthorized": 401, "forbidden": 403, "unavailable": 503}
-_encode: Final = msgspec.json.Encoder().encode
 
 
 class Known(msgspec.Struct, frozen=True, gc=False):
@@ -50,12 +51,17 @@ class Auth:
         backend: Backend,
         *,
         loopback: bool,
+        error_body: Callable[[Problem, Refused], bytes] = openai_body,
         monotonic: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`loopback` says that only this machine can connect: names of other machines are then refused."""
+        """`loopback` says that only this machine can connect: names of other machines are then refused.
+
+        `error_body` writes a refusal as the dialect does that lives at its path.
+        """
         self._app = app
         self._backend = backend
+        self._error_body = error_body
         self._loopback = loopback
         self._monotonic = monotonic
         self._now = now
@@ -70,13 +76,23 @@ class Auth:
             try:
                 scope["respun.project"] = await self._project_of(scope)
             except Problem as problem:
-                await _refuse(send, problem, asks_browser=scope["path"] in DOCS)
+                await self._refuse(scope, send, problem)
                 return
             except StoreError as error:
                 log.error("keys can't be looked up", reason=str(error))
-                await _refuse(send, Problem("The store doesn't answer. Try again shortly.", kind="unavailable"))
+                silent = Problem("The store doesn't answer. Try again shortly.", kind="unavailable")
+                await self._refuse(scope, send, silent)
                 return
         await self._app(scope, receive, send)
+
+    async def _refuse(self, scope: Scope, send: Send, problem: Problem) -> None:
+        status = _STATUS[problem.kind]
+        body = self._error_body(problem, Refused(status, scope["path"], ""))
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        if status == 401 and scope["path"] in DOCS:
+            headers.append((b"www-authenticate", b'Basic realm="respun: any user, a key as password", charset="UTF-8"'))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     async def _project_of(self, scope: Scope) -> str:
         now = self._monotonic()
@@ -204,14 +220,3 @@ def _starred(secret: str) -> str:
 
 def _printable(text: bytes) -> str:
     return "".join(c if c.isprintable() else "?" for c in text[:200].decode("ascii", "replace"))
-
-
-async def _refuse(send: Send, problem: Problem, *, asks_browser: bool = False) -> None:
-    status = _STATUS[problem.kind]
-    error: dict[str, Any] = {"message": problem.message, "type": "invalid_request_error"}
-    body = _encode({"error": {**error, "param": problem.param, "code": problem.code}})
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    if status == 401 and asks_browser:
-        headers.append((b"www-authenticate", b'Basic realm="respun: any user, a key as password", charset="UTF-8"'))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
