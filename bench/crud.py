@@ -128,9 +128,8 @@ async def compare(floor: Server, ours: Server, requests: int) -> None:
         "list 20 messages": lambda c, turn: ours.call(c, "GET", f"{messages}?limit=20"),
     }
     body = {"role": "user", "content": "Message of the bench, about as long as people write."}
-    print(
-        f"{'':18}{'floor us':>10}{'ours us':>10}{'ratio':>8}{'wall us':>10}   ({os.cpu_count()} cores, load {os.getloadavg()[0]:.1f})"
-    )
+    where = f"({os.cpu_count()} cores, load {os.getloadavg()[0]:.1f})"
+    print(f"{'':18}{'floor us':>10}{'ours us':>10}{'ratio':>8}{'wall us':>10}   {where}")
     for name, use in calls.items():
         posts = name.startswith("create")
         bare = await floor.measure(
