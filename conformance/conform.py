@@ -5,6 +5,7 @@ Ends with 1 if anything was not as it should be that is no exception with a reas
 
 import sys
 import tempfile
+from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,8 +29,8 @@ READERS = {
     "openai-node-4": ["node", str(Path(__file__).parent / "shapes.mjs"), str(ENVIRONMENTS / "openai-node-4")],
     "openai-node-6": ["node", str(Path(__file__).parent / "shapes.mjs"), str(ENVIRONMENTS / "openai-node-6")],
 }
-ROWS = ("Assistants", "Threads", "Messages", "Runs", "Run steps", "Models")
 EXAMPLES = 20
+FEWEST_CASES = 1500
 
 
 @dataclass
@@ -62,7 +63,7 @@ def generated_tests(base_url: str, folder: Path) -> Scores:
 
 
 def recordings(folder: Path) -> Scores:
-    scores = {row: Score() for row in ROWS}
+    scores: Scores = defaultdict(Score)
     tests = recorded.tests()
     if not tests:
         print(f"No recordings: {recorded.folder() / recorded.NAME} does not exist. Set RESPUN_CONTRACT.")
@@ -78,9 +79,7 @@ def recordings(folder: Path) -> Scores:
                 ids = Ids()
                 for each in exchanges:
                     found = unmeant(replay(http, model, each, ids))
-                    scores[fuzz.resource_of(each.path.partition("?")[0])].count(
-                        *[f"{name}: {line}" for line in found][:1]
-                    )
+                    scores[fuzz.resource_of(each.path)].count(*[f"{name}: {line}" for line in found][:1])
     finally:
         model.close()
     return scores
@@ -88,10 +87,14 @@ def recordings(folder: Path) -> Scores:
 
 def fuzzed(origin: str, folder: Path) -> Scores:
     results = fuzz.run(origin, PYTHON.with_name("schemathesis"), folder, EXAMPLES)
-    return {
+    scores = {
         name: Score(one.statuses.total() - len(one.failures), one.statuses.total(), one.failures)
         for name, one in results.items()
     }
+    cases = sum(score.all for score in scores.values())
+    if cases < FEWEST_CASES:
+        scores["Models"].problems.append(f"schemathesis made {cases} requests, fewer than {FEWEST_CASES}.")
+    return scores
 
 
 def streams(base_url: str) -> Scores:
@@ -126,7 +129,8 @@ def examine() -> tuple[dict[str, Scores], Scores]:
 
 def table(columns: dict[str, Scores]) -> str:
     rows = [["", *columns], ["---"] * (len(columns) + 1)]
-    rows += [[row, *(str(scores.get(row, Score())) for scores in columns.values())] for row in ROWS]
+    found = [row for row in fuzz.ROWS if any(row in scores for scores in columns.values())]
+    rows += [[row, *(str(scores.get(row, Score())) for scores in columns.values())] for row in found]
     totals = [Score(sum(s.good for s in each.values()), sum(s.all for s in each.values())) for each in columns.values()]
     rows.append(["**All**", *map(str, totals)])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)

@@ -15,6 +15,8 @@ from urllib.request import urlopen
 
 import httpx2
 
+ROWS = ("Assistants", "Threads", "Messages", "Runs", "Run steps", "Models", "Files", "Uploads", "Vector stores")
+"""The resources that the table has a row for."""
 STATUSES = ("400", "403", "404")
 """What an operation may answer but 200, in place of the file's `default`."""
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
@@ -97,11 +99,12 @@ def _resolved(part: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_assistant(body: dict[str, Any], assistant: str, *, waits: bool) -> dict[str, Any]:
-    """A run's body that names an assistant that exists. `waits`: mostly for its caller, so that it can be cancelled."""
+    """A run's body that names an assistant that exists. `waits`: for its caller, so that it can be cancelled."""
     body["properties"]["assistant_id"] = {"type": "string", "enum": [assistant]}
     if waits:
         del body["properties"]["tools"]
         body["properties"]["tool_choice"] = {"type": "string", "enum": ["required"]}
+        body["required"] = [*body.get("required", ()), "tool_choice"]
     return body
 
 
@@ -150,9 +153,12 @@ def _read(report: Path) -> dict[str, Fuzzed]:
 
 def resource_of(path: str) -> str:
     """The row of the table that an operation belongs to."""
-    names = {"steps": "Run steps", "runs": "Runs", "messages": "Messages", "threads": "Threads", "models": "Models"}
-    parts = [part for part in path.split("/") if part in names]
-    return names[parts[-1]] if parts else "Assistants"
+    parts = path.partition("?")[0].split("/")
+    return next(name for part in reversed(parts) for name in ROWS if _word(name) == part)
+
+
+def _word(row: str) -> str:
+    return "steps" if row == "Run steps" else row.lower().replace(" ", "_")
 
 
 def _assistant(origin: str) -> str:
