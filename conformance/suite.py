@@ -3,6 +3,7 @@
 The sdist is downloaded by pip when this runs and is never kept in the repository.
 """
 
+import hashlib
 import os
 import subprocess
 import tarfile
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 VERSION = "3.54.0"
+SHA256 = "2e393e63f8a38be6452806f9ef0b6534fecd6d41ab3b2165180dfce3599249cd"
 FILES = {
     "Assistants": "test_assistants.py",
     "Threads": "test_threads.py",
@@ -35,7 +37,10 @@ def download(folder: Path, python: Path) -> Path:
         wanted = ["--no-deps", "--no-binary", "openai", "--no-build-isolation", f"openai=={VERSION}"]
         pip = [str(python), "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--dest", str(folder)]
         subprocess.run([*pip, *wanted], check=True)
-        with tarfile.open(folder / f"openai-{VERSION}.tar.gz") as archive:
+        packed = folder / f"openai-{VERSION}.tar.gz"
+        found = hashlib.sha256(packed.read_bytes()).hexdigest()
+        assert found == SHA256, f"{packed} has the hash {found}, not {SHA256}: it is not the sdist that was reviewed."
+        with tarfile.open(packed) as archive:
             archive.extractall(folder, filter="data")
     return source
 

@@ -169,11 +169,17 @@ def _parameter(name: str, place: str) -> Json:
 
 
 def _answer(described: Described) -> Json:
+    # A frame of a stream, as readers of server-sent events see it.
+    frames: Json = {"text/event-stream": {"schema": {"type": "object", "required": ["event", "data"]}}}
     if described.gives is None:
-        return {"description": "A stream", "content": {described.media: {"schema": {"type": "string"}}}}
+        content = frames if described.media == "text/event-stream" else {described.media: {"schema": {"type": "string"}}}
+        return {"description": "A stream", "content": content}
     one = {"$ref": f"#/components/schemas/{described.gives.__name__}"}
     many = {"type": "object", "properties": {"object": {"const": "list"}, "data": {"type": "array", "items": one}}}
-    return {"description": "OK", "content": {"application/json": {"schema": many if described.many else one}}}
+    content = {"application/json": {"schema": many if described.many else one}}
+    if described.takes and "stream" in described.takes.fields:
+        content |= frames
+    return {"description": "OK", "content": content}
 
 
 def schema(spec: Spec) -> Json:
