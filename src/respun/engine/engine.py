@@ -80,7 +80,7 @@ class Engine:
         """Wait up to `drain` seconds for the runs, then leave the rest as they are stored for the next worker."""
         self._stopping = True
         crash_point("stop.begun")
-        await self._backend.unlisten(_CHANNEL, self._heard)
+        await _logged(self._backend.unlisten(_CHANNEL, self._heard))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
