@@ -16,11 +16,10 @@ if __name__ == "__main__":
 
 import msgspec
 
-from engine.world import PROJECT, World, said, world
+from engine.world import PROJECT, World, said, use_cases, world
 from respun.core.problems import Problem
 from respun.core.runs import Run
 from respun.engine.bus import Happening
-from respun.workspace import Workspace
 from respun.workspace.runs import RunRules
 
 WORDS = "One two three four five six seven eight nine ten."
@@ -84,7 +83,7 @@ async def cancel(here: World) -> None:
 
 
 async def expire(here: World) -> None:
-    hasty = Workspace(here.backend, here.engine, here.workspace.models, RunRules(expires_after=1.0))  # type: ignore[arg-type]
+    hasty = use_cases(here.backend, here.engine, Path(), RunRules(expires_after=1.0))
     mine = World(here.backend, here.engine, hasty, here.model, here.assistant)
     runs = [told(await mine.start("@call time {}"), ""), told(await mine.start("@say Half\n@hang"), "Half")]
     await asyncio.gather(*(here.ended(run) for run in runs))
