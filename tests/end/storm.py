@@ -25,6 +25,7 @@ TEXT: Final = f"@delay 0.01\n@say {WORDS}"
 CALLS: Final = f"@delay 0.005\n@call weather {{}}\n@call time {{}}\n@then\n@delay 0.005\n@say {WORDS}"
 FINAL: Final = {"completed", "failed", "incomplete", "cancelled", "expired"}
 TOOLS: Final = [{"type": "function", "function": {"name": name}} for name in ("weather", "time")]
+_PAUSE: Final = 0.15
 AWAY: Final = (aiohttp.ClientError, ConnectionError, asyncio.IncompleteReadError)
 Json = dict[str, Any]
 
@@ -101,7 +102,7 @@ class Client:
                         return answer.status, found
             except (*AWAY, json.JSONDecodeError):
                 self.retries += 1
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(_PAUSE)
 
     async def get(self, path: str) -> Json:
         status, found = await self.ask("GET", path)
@@ -231,7 +232,7 @@ class Storm:
                 async for ident, event, data in self._client.frames(method, path, body, watched.last):
                     watched.take(ident, event, data)
             except AWAY:
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(_PAUSE)
             if watched.done:
                 break
             self.counts["reconnects"] += 1
