@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable
+from itertools import pairwise
 
 import pytest
 
@@ -45,13 +46,9 @@ async def test_cancel_against_completion_has_one_winner(here: World) -> None:
     async def race(moment: float) -> str:
         run = await here.start("@delay 0.004\n@say One two three.")
         await asyncio.sleep(moment)
-        try:
-            await here.cancel(run)
-        except Problem as refused:
-            assert str(refused) == "Cannot cancel run with status 'completed'."
-            won = "completed"
-        else:
-            won = "cancelled"
+        (answer,) = await outcomes([here.cancel(run)])
+        assert answer in ("Run", "Cannot cancel run with status 'completed'.")
+        won = "cancelled" if answer == "Run" else "completed"
         ended = await here.ended(run)
         (message,) = await here.answers(run) or [None]
         assert ended.status == won
@@ -91,7 +88,7 @@ async def test_outputs_are_owed_all_at_once_and_by_their_ids(here: World) -> Non
 async def test_outputs_after_a_cancel_are_refused(here: World) -> None:
     waiting = await here.reached(await here.start(CALLS), "requires_action")
     await here.cancel(waiting)
-    with pytest.raises(Problem, match='Runs in status "cancelled" do not accept tool outputs.'):
+    with pytest.raises(Problem, match='Runs in status "cancelled" do not'):
         await here.submit(waiting)
 
 
@@ -164,7 +161,7 @@ async def test_many_in_line_all_get_their_turn(here: World) -> None:
     ended = await asyncio.gather(*(here.ended(run) for run in runs))
     assert {run.status for run in ended} == {"completed"}
     spans = sorted((run.started_at or 0.0, run.ended_at or 0.0) for run in ended)
-    assert all(one[1] <= two[0] for one, two in zip(spans, spans[1:], strict=False)), "one at a time"
+    assert all(one[1] <= two[0] for one, two in pairwise(spans)), "one at a time"
 
 
 async def test_many_that_interrupt_leave_one_to_finish(here: World) -> None:

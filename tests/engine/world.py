@@ -4,6 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from secrets import token_hex
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from respun.core.assistants import Function, FunctionTool
@@ -16,10 +19,12 @@ from respun.core.threads import Message, Text
 from respun.engine.bus import Happening
 from respun.engine.clock import Clock
 from respun.engine.engine import Engine, EngineSettings
+from respun.engine.library import Library, LibrarySettings
 from respun.engine.turns import Turns
 from respun.providers.scripted import Scripted
 from respun.providers.tokens import count
 from respun.store.backend import Backend
+from respun.store.blobs import DiskBlobs
 from respun.store.opening import open_backend
 from respun.workspace import Workspace
 from respun.workspace.runs import RunRules
@@ -98,7 +103,8 @@ async def world(
     backend = await open_backend(place)
     model = model or Scripted()
     engine = Engine(backend, Turns(backend, model, lambda name: 8192, count), Clock(), settings)
-    made = World(backend, engine, Workspace(backend, engine, _no_models, rules), model)
+    blobs = TemporaryDirectory()
+    made = World(backend, engine, use_cases(backend, engine, Path(blobs.name), rules), model)
     await engine.start()
     try:
         drafted = AssistantDraft(model="scripted", tools=TOOLS)
@@ -107,6 +113,12 @@ async def world(
     finally:
         await engine.stop()
         await backend.close()
+        blobs.cleanup()
+
+
+def use_cases(backend: Backend, engine: Engine, blobs: Path, rules: RunRules | None = None) -> Workspace:
+    library = Library(backend, DiskBlobs(blobs, lambda: token_hex(16)), engine.clock, LibrarySettings())
+    return Workspace(backend, engine, _no_models, rules, library=library)
 
 
 async def _no_models() -> tuple[Any, ...]:

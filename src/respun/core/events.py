@@ -8,12 +8,15 @@ from msgspec import Struct
 
 from respun.core.assistants import Metadata
 from respun.core.runs import Plan, RunError, TokenLimit, ToolKind
-from respun.core.threads import Annotation, IncompleteReason, Part, Thread
+from respun.core.threads import Annotation, IncompleteReason, Message, Part, Thread
 from respun.core.usage import Usage
 
 
 class RunCreated(Struct, frozen=True, tag_field="e", tag="created"):
-    """`new_thread`: made by the same call; a stream shows it first."""
+    """`new_thread`: made by the same call; a stream shows it first.
+
+    `messages` join the thread when the turn of a run comes that had to wait; no other run sees them before.
+    """
 
     at: float
     run: str
@@ -23,6 +26,7 @@ class RunCreated(Struct, frozen=True, tag_field="e", tag="created"):
     plan: Plan
     metadata: Metadata = {}
     new_thread: Thread | None = None
+    messages: tuple[Message, ...] = ()
 
 
 class RunQueued(Struct, frozen=True, tag_field="e", tag="queued"):

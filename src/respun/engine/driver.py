@@ -35,6 +35,7 @@ from respun.core.machine import (
     pending,
 )
 from respun.core.runs import Run, RunError, ToolCall
+from respun.crash import crash_point
 from respun.engine.bus import Happening, RunLog
 from respun.engine.journal import Entry, Journal, Written, write
 from respun.store.backend import Backend, StoreError
@@ -124,6 +125,7 @@ class Driver:
     async def give_from_outside(self, given: Input, check: Callable[[Run], None] | None = None) -> list[Happening]:
         """The same for a request's input: the work in flight starts over if the run now wants something else."""
         happenings = await self.give((given,), check)
+        crash_point("outside.given")
         if happenings and not self._gone:
             self._stop_work()
             self.start()
@@ -168,9 +170,13 @@ class Driver:
         if all(isinstance(happening.event, _PASSING) for happening in happenings):
             self._live.publish(happenings)
             self._shop.journal.later(self)
+            crash_point("text.shown")
             return
+        crash_point("news.decided")
         written = await self._store()
+        crash_point("news.stored")
         self._live.publish(happenings)
+        crash_point("news.shown")
         if pending(self.run) is None:
             self._leave(written)
 
@@ -235,7 +241,9 @@ class Driver:
             case StopWork():
                 await self.give((Stopped(),))
             case CallModel():
+                crash_point("model.before")
                 await self._shop.performer.call_model(self.run, self._take)
+                crash_point("model.after")
             case CallTools(calls):
                 await self.give((Outputs(await self._shop.performer.call_tools(self.project, self.run, calls)),))
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from respun.core.events import AnyEvent, RunCancelling, RunCreated, RunExpired
 from respun.core.fold import begin, evolve
@@ -17,6 +18,7 @@ from respun.core.machine import Cancel, Deadline, Input, Resume, Start, decide, 
 from respun.core.problems import no_such
 from respun.core.runs import Run
 from respun.core.threads import Message
+from respun.crash import crash_point
 from respun.engine.bus import Bus, Happening
 from respun.engine.clock import Clock
 from respun.engine.driver import Driver, Lost, Shop
@@ -68,6 +70,7 @@ class Engine:
         """Take up what the last process left, and begin to look after leases and deadlines."""
         if self._backend.kind == "sqlite":
             await self._backend.write(runs.disown_all)
+            crash_point("start.disowned")
         await self._backend.listen(_CHANNEL, self._heard)
         self._look.set()
         for chore in (self._claim_loop, self._beat_loop, self._sweep_loop, self._purge_loop):
@@ -76,13 +79,16 @@ class Engine:
     async def stop(self, drain: float = 0.0) -> None:
         """Wait up to `drain` seconds for the runs, then leave the rest as they are stored for the next worker."""
         self._stopping = True
-        await self._backend.unlisten(_CHANNEL, self._heard)
+        crash_point("stop.begun")
+        await _logged(self._backend.unlisten(_CHANNEL, self._heard))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._drivers:
             await asyncio.wait([asyncio.create_task(one.ended()) for one in self._drivers.values()], timeout=drain)
+        crash_point("stop.drained")
         await asyncio.gather(*(driver.stop() for driver in list(self._drivers.values())))
+        crash_point("stop.left")
 
     # A run is made
 
@@ -95,12 +101,13 @@ class Engine:
     ) -> Run:
         """Store a run and begin it; the run as it was created.
 
-        `prepare` runs in the same transaction before the run is stored: it locks the thread, refuses, stores the
-        `drafts`, and says whether the run must wait for its turn. The model call starts while the commit is awaited.
+        `prepare` runs in the same transaction before the run is stored: it locks the thread, refuses, and says whether
+        the run must wait for its turn; if not, it stores the `drafts`, which else join the thread when the turn comes.
+        The model call starts while the commit is awaited.
         """
         first = begin(created)
         if self._stopping or len(self._drivers) >= self._settings.most_runs:
-            await self._backend.write(lambda tx: self._add(tx, project, (Happening(None, created, first),), prepare))
+            await self._backend.write(lambda tx: self._add(tx, project, created, drafts, prepare))
             self._wake_all()
             return first
         happenings = (Happening(None, created, first), *self._decided(first, (Start(),)))
@@ -109,11 +116,15 @@ class Engine:
             async with driver.lock:
                 self._turns.prime(first.id, drafts)
                 driver.start()
-                waits = await self._backend.write(lambda tx: self._add(tx, project, happenings, prepare, first))
+                waits = await self._backend.write(
+                    lambda tx: self._add(tx, project, created, drafts, prepare, happenings)
+                )
+                crash_point("create.stored")
                 if waits:
                     driver.abandon()
                 else:
                     driver.show(happenings)
+                    crash_point("create.shown")
         except BaseException:
             driver.abandon()
             raise
@@ -126,15 +137,21 @@ class Engine:
         self,
         tx: Tx,
         project: str,
-        happenings: Sequence[Happening],
+        created: RunCreated,
+        drafts: tuple[Message, ...],
         prepare: Callable[[Tx], Awaitable[bool]],
-        first: Run | None = None,
+        begun: Sequence[Happening] = (),
     ) -> bool:
-        """Store a new run: begun (`first` is how it was created) or, if it must wait or nobody has time, as created."""
+        """Store a new run: as it has begun or, if it must wait or nobody has time, as created. Whether it waits."""
         waits = await prepare(tx)
-        kept = happenings[:1] if waits else happenings
-        claim = self._claim() if first and not waits else Claim()
-        await runs.add(tx, project, kept[-1].after, _events(kept), claim, waiting=waits)
+        crash_point("create.prepared")
+        if waits:
+            created = replace(created, messages=drafts)
+        if waits or not begun:
+            await runs.add(tx, project, begin(created), (created,), Claim(), waiting=waits)
+        else:
+            await runs.add(tx, project, begun[-1].after, _events(begun), self._claim())
+        crash_point("create.added")
         return waits
 
     # News from outside
@@ -190,6 +207,7 @@ class Engine:
                 return job.run.number
             inputs = (Deadline(),) if job.run.expires_at <= now else (given, Start())
             happenings = self._decided(job.run, inputs)
+            crash_point("idle.decided")
             written = await self._write(tx, project, happenings, self._claim())
             if not written.kept:
                 raise Lost(ident)
@@ -200,8 +218,10 @@ class Engine:
             await self._backend.notify(_CHANNEL, ident)
             return outcome
         happenings, written = outcome
+        crash_point("idle.stored")
         if written.kept:
             self._follow_up(project, happenings, written)
+            crash_point("idle.followed")
         if happenings and isinstance(happenings[-1].event, RunExpired):
             check(happenings[-1].after)
         return happenings
@@ -306,6 +326,8 @@ class Engine:
             return
         claim = self._claim()
         mine = await self._backend.write(lambda tx: runs.claim(tx, self.me, self.clock.now, claim.until, room))
+        if mine:
+            crash_point("claim.stored")
         await _all(self._take_over(ident) for ident in mine if ident not in self._drivers)
         if len(mine) == room:
             self._look.set()
@@ -318,6 +340,7 @@ class Engine:
             if job is None or job.owner != self.me or pending(job.run) is None:
                 return None
             run = await runs.refold(tx, job.run)
+            crash_point("takeover.folded")
             inputs: list[Input] = [] if run.status == "queued" else [Resume(_SKIPPED)]
             happenings = self._decided(run, [*inputs, Cancel()] if job.cancel_requested else inputs)
             return job, happenings, await self._write(tx, job.project, happenings, self._claim())
@@ -326,11 +349,13 @@ class Engine:
         if taken is None or ident in self._drivers:
             return
         job, happenings, written = taken
+        crash_point("takeover.stored")
         log.info("run taken over", extra={"run": ident, "status": job.run.status})
         if happenings:
             self._follow_up(job.project, happenings, written)
         else:
             self._drive(job.project, job.run, base=job.run.number).start()
+        crash_point("takeover.driven")
 
     async def _beat_loop(self) -> None:
         while True:
@@ -345,6 +370,7 @@ class Engine:
         until = self.clock.now + self._settings.lease
         try:
             beats = await self._backend.write(lambda tx: runs.beat(tx, self.me, held, until))
+            crash_point("beat.stored")
         except StoreError as error:
             log.warning("heartbeat not stored", extra={"error": str(error)})
             return
@@ -376,11 +402,13 @@ class Engine:
                 return None
             run = await runs.refold(tx, job.run)
             happenings = self._decided(run, (Deadline(),))
+            crash_point("expire.decided")
             return job.project, happenings, await self._write(tx, job.project, happenings, Claim())
 
         if ident in self._drivers or not (ended := await self._backend.write(unit)):
             return
         project, happenings, written = ended
+        crash_point("expire.stored")
         if written.kept:
             self._follow_up(project, happenings, written)
 
@@ -395,6 +423,8 @@ class Engine:
         while True:
             try:
                 more = await self._backend.write(threads.purge_some)
+                if more:
+                    crash_point("purge.stored")
                 more |= await self._backend.write(lambda tx: effects.forget_old(tx, self.clock.now))
             except StoreError as error:
                 log.warning("nothing purged", extra={"error": str(error)})

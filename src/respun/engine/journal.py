@@ -16,6 +16,7 @@ from respun.core.machine import pending
 from respun.core.projection import last_records
 from respun.core.runs import Run, Step
 from respun.core.threads import Message
+from respun.crash import crash_point
 from respun.store import messages, runs
 from respun.store.backend import Backend, StoreError, Tx
 
@@ -44,15 +45,20 @@ async def write(tx: Tx, entry: Entry) -> Written:
     claim = entry.claim if pending(entry.after) else runs.Claim()
     if not await runs.advance(tx, entry.after, entry.before.number, entry.events, claim):
         return Written(False)
+    crash_point("news.events_written")
     await put_records(tx, entry)
+    crash_point("news.records_written")
     if not entry.after.done:
         return Written(True)
-    return Written(True, await runs.let_next_in(tx, entry.after.thread))
+    let_in = await runs.let_next_in(tx, entry.after.thread)
+    crash_point("news.let_in")
+    return Written(True, let_in)
 
 
 async def put_records(tx: Tx, entry: Entry) -> None:
     records = last_records(entry.before, entry.events)
     await runs.put_steps(tx, [record for record in records if isinstance(record, Step)])
+    crash_point("news.steps_written")
     for record in records:
         if isinstance(record, Message):
             await messages.put(tx, entry.project, record)
@@ -103,8 +109,10 @@ class Journal:
         async def unit(tx: Tx) -> list[bool]:
             return [(await write(tx, entry)).kept for _, entry in taken]
 
+        crash_point("flush.before")
         try:
             kept = await self._backend.write(unit)
+            crash_point("flush.stored")
         except StoreError as error:
             # Nothing of it is lost: the entries stay unsaved and are stored with the next event, or this way again.
             log.warning("text not stored yet", extra={"runs": len(taken), "error": str(error)})

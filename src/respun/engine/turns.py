@@ -14,6 +14,7 @@ from respun.core.pages import PageRequest
 from respun.core.runs import ErrorCode, Run, RunError, Step, ToolCall
 from respun.core.threads import Message
 from respun.core.usage import Usage
+from respun.crash import crash_point
 from respun.engine import prompt
 from respun.engine.annotate import Annotator
 from respun.engine.tools import Tools, sources
@@ -89,6 +90,7 @@ class Turns:
                 for one in news:
                     written.append(_written(one))
                     inputs += _annotated(one, annotator)
+                crash_point("model.news")
                 await take([self._counted(one, request, written) for one in inputs])
         if not news or not isinstance(news[-1], chat.Finished):
             raise chat.ModelError("broken", "The model's answer stopped without an end.")

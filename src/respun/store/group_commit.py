@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final, TypeVar, cast
 
+from respun.crash import crash_point
 from respun.store.backend import StorageUnavailable, StoreError, SuspendedUnit, Tx, Unit
 
 T = TypeVar("T")
@@ -137,7 +138,7 @@ class GroupCommit:
             self._roll_back()
             self._db.execute("begin immediate")
             self._run_in_savepoints(jobs)
-        self._db.execute("commit")
+        self._commit()
 
     def _run_bare(self, jobs: list[_Job]) -> None:
         for job in jobs:
@@ -167,11 +168,16 @@ class GroupCommit:
             self._db.execute("begin immediate")
             job.run(self._tx)
             if job.error is None:
-                self._db.execute("commit")
+                self._commit()
         except sqlite3.Error as error:
             self._fail([job], error)
         if job.error is not None:
             self._roll_back()
+
+    def _commit(self) -> None:
+        crash_point("commit.before")
+        self._db.execute("commit")
+        crash_point("commit.after")
 
     def _roll_back(self) -> None:
         if self._db.in_transaction:

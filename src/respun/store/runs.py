@@ -11,6 +11,7 @@ from respun.core.fold import replay
 from respun.core.pages import Page, PageRequest
 from respun.core.problems import no_such
 from respun.core.runs import Plan, Run, Step
+from respun.store import messages
 from respun.store.backend import Row, Tx
 from respun.store.codec import text_of, to_events, to_plan, to_run, to_step
 from respun.store.paging import page, place_in
@@ -214,14 +215,19 @@ async def expired(tx: Tx, now: float, limit: int) -> list[str]:
 
 
 async def let_next_in(tx: Tx, thread: str) -> str | None:
-    """Give the thread to the run that waits longest for it."""
+    """Give the thread to the run that waits longest for it, and put its messages there."""
     # Whoever gets in line now holds the thread: it must be seen here, or see that the thread is free.
-    await tx.one(_sql.lock_thread, thread=thread)
+    if await tx.one(_sql.lock_thread, thread=thread) is None:
+        return None
     row = await tx.one(_sql.next_in_line, thread=thread)
     if row is None:
         return None
-    await tx.run(_sql.let_in, id=row["id"])
     ident: str = row["id"]
+    await tx.run(_sql.let_in, id=ident)
+    first = await tx.one(_sql.first_events, run=ident)
+    created = to_events(first["body"])[0] if first else None
+    if isinstance(created, RunCreated) and created.messages:
+        await messages.append(tx, row["project"], thread, created.messages)
     return ident
 
 

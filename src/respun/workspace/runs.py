@@ -16,6 +16,7 @@ from respun.core.problems import Problem, no_such
 from respun.core.refusals import refuse_cancel, refuse_change, refuse_outputs, refuse_second_run
 from respun.core.runs import Plan, Run, Step, ToolKind
 from respun.core.threads import Message, Thread
+from respun.crash import crash_point
 from respun.engine.bus import Happening
 from respun.engine.engine import Engine
 from respun.engine.follow import stored
@@ -67,7 +68,7 @@ class Runs:
             active = await runs.active(tx, thread)
             if active and self._policy(draft) == "reject":
                 raise refuse_second_run(thread, active)
-            if drafts:
+            if drafts and not active:
                 await messages.append(tx, project, thread, drafts)
             return bool(active)
 
@@ -212,6 +213,7 @@ class Runs:
         if self._policy(draft) == "reject":
             raise refuse_second_run(thread, active)
         await self._engine.give(project, thread, active, Cancel(), lambda run: None)
+        crash_point("interrupt.given")
 
     def _created(self, thread: str, assistant: Assistant, draft: RunDraft, new: Thread | None) -> RunCreated:
         clock = self._engine.clock

@@ -12,6 +12,7 @@ from respun.core.pages import Page, PageRequest
 from respun.core.problems import Problem
 from respun.core.runs import Run
 from respun.core.threads import Message, Thread
+from respun.crash import crash_point
 from respun.engine.engine import Engine
 from respun.store import effects, messages, runs, threads
 from respun.store.backend import Tx
@@ -84,6 +85,7 @@ class Threads:
                 await self._engine.give(project, ident, run, Cancel(), _anything)
             except Problem:
                 continue
+        crash_point("delete.cancelled")
         await self._store.write(lambda tx: threads.delete(tx, project, ident), frees_space=True)
 
 

@@ -53,6 +53,10 @@ update runs set cancel_requested = 1 where id = :id and status in ('queued', 'in
 -- Adjacent events are one row.
 insert into run_events (run, first, last, thread, body) values (:run, :first, :last, :thread, :body);
 
+-- name: first_events
+-- The creation is in the first row.
+select body from run_events where run = :run and first = 1;
+
 -- name: events
 -- From the row that holds the event after `after` on.
 select first, last, body from run_events where run = :run and last > :after order by first;
@@ -114,7 +118,7 @@ select 1 from threads where id = :thread {for_update};
 
 -- name: next_in_line
 -- The oldest run that waits for this thread, once nobody else has it.
-select id from runs w where w.thread = :thread and w.waiting = 1 and w.status = 'queued'
+select id, project from runs w where w.thread = :thread and w.waiting = 1 and w.status = 'queued'
   and not exists (select 1 from runs a where a.thread = w.thread and a.waiting = 0
                   and a.status in ('queued', 'in_progress', 'requires_action', 'cancelling'))
 order by w.seq limit 1;
