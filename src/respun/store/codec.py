@@ -9,6 +9,7 @@ from respun.core.events import AnyEvent
 from respun.core.files import File, Upload, UploadPart
 from respun.core.runs import Plan, Run, Step
 from respun.core.threads import Message, Thread
+from respun.core.vector_stores import StoreFile, VectorStore
 
 _encoder: Final = msgspec.json.Encoder()
 
@@ -28,6 +29,8 @@ to_events: Final = msgspec.json.Decoder(tuple[AnyEvent, ...]).decode
 to_file: Final = msgspec.json.Decoder(File).decode
 to_upload: Final = msgspec.json.Decoder(Upload).decode
 to_part: Final = msgspec.json.Decoder(UploadPart).decode
+to_vector_store: Final = msgspec.json.Decoder(VectorStore).decode
+to_store_file: Final = msgspec.json.Decoder(StoreFile).decode
 
 
 def text_of(thing: object) -> str:

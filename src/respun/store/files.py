@@ -54,6 +54,12 @@ async def found(tx: Tx, project: str, idents: Sequence[str], now: float) -> dict
     return files
 
 
+async def names(tx: Tx, project: str, idents: Sequence[str], now: float) -> dict[str, str]:
+    """The filenames of those that there are."""
+    rows = await tx.all(_sql.found, ids=list(idents), project=project, now=now) if idents else []
+    return {row["id"]: to_file(row["body"]).filename for row in rows}
+
+
 async def listed(tx: Tx, project: str, wanted: FileFilter, now: float) -> Page[File]:
     async def place(ident: str, param: str) -> int:
         return await place_in(tx, project, ident, param, await tx.one(_sql.place, id=ident, project=project))

@@ -1,6 +1,7 @@
 """The server put together: the only place where store, engine, models and dialects meet."""
 
 import os
+import time
 from secrets import token_hex
 from typing import Final
 
@@ -16,7 +17,9 @@ from respun.dialects.openai.answers import Dialect, UnknownPath
 from respun.dialects.openai.problems import Refused
 from respun.dialects.openai.routes import routes as openai_routes
 from respun.engine.clock import Clock
+from respun.engine.embeddings import Embeddings
 from respun.engine.engine import Engine, EngineSettings
+from respun.engine.ingest import IngestSettings
 from respun.engine.library import Library, LibrarySettings
 from respun.engine.turns import Turns
 from respun.providers.tokens import count
@@ -25,6 +28,7 @@ from respun.store.blobs import DiskBlobs
 from respun.store.opening import open_backend
 from respun.web.auth import DOCS, Auth, is_loopback
 from respun.web.docs import docs_routes
+from respun.web.embeddings import EmbeddingModels
 from respun.web.health import Health
 from respun.web.models import Models, find_models
 from respun.workspace import ModelCard, Workspace
@@ -48,8 +52,16 @@ class App:
         turns = Turns(backend, models.router, lambda model: _WINDOW, count)
         clock = Clock()
         self._engine = Engine(backend, turns, clock, _engine_settings(config))
-        blobs = DiskBlobs(config.data / "blobs", lambda: token_hex(16))
-        self._library = Library(backend, blobs, clock, LibrarySettings(config.max_file_bytes))
+        self._embedding_models = EmbeddingModels(config, os.environ)
+        self._library = Library(
+            backend,
+            DiskBlobs(config.data / "blobs", lambda: token_hex(16)),
+            Embeddings(self._embedding_models.make, time.monotonic),
+            clock,
+            config.data / "indexes",
+            count,
+            _library_settings(config),
+        )
         workspace = Workspace(backend, self._engine, self._cards, _rules(config), library=self._library)
         self._asgi = self._assemble(workspace)
 
@@ -70,6 +82,7 @@ class App:
         if self._started:
             await self._engine.stop(self._config.drain_seconds)
             await self._library.stop()
+        await self._embedding_models.aclose()
         await self._models.aclose()
         await self.backend.close()
 
@@ -120,6 +133,12 @@ def _engine_settings(config: Config) -> EngineSettings:
     return EngineSettings(
         lease=config.lease_seconds, heartbeat=config.heartbeat_seconds, most_runs=config.max_concurrent_runs
     )
+
+
+def _library_settings(config: Config) -> LibrarySettings:
+    workers = config.ingest_workers or max(1, (os.cpu_count() or 1) - 1)
+    ingest = IngestSettings(workers, lease=config.lease_seconds, heartbeat=config.heartbeat_seconds)
+    return LibrarySettings(config.max_file_bytes, ingest=ingest)
 
 
 def _rules(config: Config) -> RunRules:

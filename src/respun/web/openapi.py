@@ -9,6 +9,8 @@ from starlette.routing import Route
 
 from respun import __version__
 from respun.dialects.openai import bodies, file_requests, file_shapes, objects
+from respun.dialects.openai import vector_store_requests as wanted
+from respun.dialects.openai import vector_store_shapes as stores
 from respun.dialects.openai.answers import Operations
 from respun.dialects.openai.validate import (
     Array,
@@ -38,7 +40,7 @@ class Described(Struct, frozen=True):
     media: str = "text/event-stream"
 
 
-_ROOMS: Final = (objects, file_shapes)
+_ROOMS: Final = (objects, file_shapes, stores)
 _ROOM_NAMES: Final = frozenset(room.__name__ for room in _ROOMS)
 _PAGE: Final = ("limit", "order", "after", "before")
 _OPERATIONS: Final = {
@@ -81,6 +83,22 @@ _OPERATIONS: Final = {
     "add_part": Described(file_shapes.PartObject, file_requests.PART, form=True),
     "complete_upload": Described(file_shapes.UploadObject, file_requests.COMPLETION),
     "cancel_upload": Described(file_shapes.UploadObject),
+    "list_vector_stores": Described(stores.VectorStoreObject, many=True, query=_PAGE),
+    "create_vector_store": Described(stores.VectorStoreObject, wanted.STORE),
+    "get_vector_store": Described(stores.VectorStoreObject),
+    "modify_vector_store": Described(stores.VectorStoreObject, wanted.STORE_CHANGES),
+    "delete_vector_store": Described(stores.DeletedStore),
+    "search_vector_store": Described(stores.SearchObject, wanted.SEARCH),
+    "list_store_files": Described(stores.StoreFileObject, many=True, query=(*_PAGE, "filter")),
+    "add_store_file": Described(stores.StoreFileObject, wanted.FILE),
+    "get_store_file": Described(stores.StoreFileObject),
+    "modify_store_file": Described(stores.StoreFileObject, wanted.FILE_CHANGES),
+    "remove_store_file": Described(stores.DeletedStore),
+    "read_store_file": Described(stores.ContentObject),
+    "create_file_batch": Described(stores.FileBatchObject, wanted.BATCH),
+    "get_file_batch": Described(stores.FileBatchObject),
+    "cancel_file_batch": Described(stores.FileBatchObject),
+    "list_batch_files": Described(stores.StoreFileObject, many=True, query=(*_PAGE, "filter")),
     "list_models": Described(objects.ModelObject, many=True),
     "get_model": Described(objects.ModelObject),
     "delete_model": Described(objects.DeletedObject),

@@ -15,6 +15,7 @@ from respun.workspace.repeats import Repeats
 from respun.workspace.runs import RunRules, Runs
 from respun.workspace.threads import Threads
 from respun.workspace.uploads import Uploads
+from respun.workspace.vector_stores import VectorStores
 
 
 class ModelCard(Struct, frozen=True):
@@ -43,6 +44,7 @@ class Workspace:
         self.messages = Messages(store, engine.clock)
         self.files = Files(store, library.blobs, engine.clock, library.settings.largest_file)
         self.uploads = Uploads(store, library.blobs, engine.clock, self.files)
+        self.vector_stores = VectorStores(store, library, engine.clock)
         self.runs = Runs(store, engine, rules or RunRules())
         self.repeats = Repeats(store, engine.clock, engine.me, alone=backend.kind == "sqlite")
         self._models = models

@@ -17,6 +17,7 @@ from respun.dialects.openai.objects import DeletedObject, ListObject, ModelObjec
 from respun.dialects.openai.repeats import answered_once
 from respun.dialects.openai.streams import Stream
 from respun.dialects.openai.validate import shown
+from respun.dialects.openai.vector_store_routes import StoreFiles, VectorStores
 from respun.workspace import ModelCard, Workspace
 
 T = TypeVar("T")
@@ -41,6 +42,8 @@ def routes(ws: Workspace, dialect: Dialect = OPENAI) -> list[Route]:
         **Messages(ws).paths(),
         **Files(ws).paths(),
         **Uploads(ws).paths(),
+        **StoreFiles(ws).paths(),
+        **VectorStores(ws).paths(),
         **Models(ws).paths(),
     }
     asked = partial(answered_once, repeats=ws.repeats)

@@ -191,6 +191,28 @@ class Pairs(Struct, frozen=True):
                 raise too_long(f"{path}.{name}", self.value, len(text))
 
 
+class Scalars(Struct, frozen=True):
+    """Attributes: short strings, numbers and booleans by short names."""
+
+    most: int = 16
+    name: int = 64
+    value: int = 512
+    expected: str = "an object"
+
+    def check(self, value: Any, path: str, strict: bool) -> None:
+        if type(value) is not dict:
+            raise wrong_type(path, self.expected, value)
+        if len(value) > self.most:
+            raise _many_properties(path, self.most, len(value))
+        for name, scalar in value.items():
+            if len(name) > self.name:
+                raise _long_name(path, self.name, name)
+            if type(scalar) not in (str, int, float, bool):
+                raise wrong_type(f"{path}.{name}", "one of a string, a number or a boolean", scalar)
+            if type(scalar) is str and len(scalar) > self.value:
+                raise too_long(f"{path}.{name}", self.value, len(scalar))
+
+
 class Anything(Struct, frozen=True):
     """An object that is kept as it came."""
 

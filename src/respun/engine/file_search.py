@@ -1,0 +1,181 @@
+"""Search the vector stores of a project: the one entry for the search endpoint and for the tool of runs."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from respun import telemetry
+from respun.core.problems import Problem
+from respun.core.vector_stores import Passage, Passages, Question, Reason, StoreFile, VectorStore, refuse_expired
+from respun.engine.clock import Clock
+from respun.engine.embeddings import Embeddings
+from respun.engine.indexes import Indexes
+from respun.store import files, passages, vector_stores
+from respun.store.backend import Backend, Tx
+from respun.store.passages import ChunkRow
+
+if TYPE_CHECKING:
+    from respun.retrieval.embed import Embedder, Vectors
+    from respun.retrieval.search import Hit, Wish
+
+log: Final = telemetry.log("file_search")
+
+_LOOK_SECONDS: Final = 0.1
+NOT_INSTALLED: Final = "File search needs more packages on this server: pip install 'respun[retrieval]'."
+
+
+class FileSearch:
+    def __init__(self, backend: Backend, indexes: Indexes, embeddings: Embeddings, clock: Clock) -> None:
+        self._backend = backend
+        self._indexes = indexes
+        self._embeddings = embeddings
+        self._clock = clock
+
+    async def search(self, project: str, stores: Sequence[str], question: Question) -> Passages:
+        """The best passages of all the stores together. Raises a Problem: no such store, expired, a bad filter."""
+        queries = tuple(query for query in dict.fromkeys(question.queries) if query.strip())
+        opened = [await self._open(project, ident) for ident in dict.fromkeys(stores)]
+        if not queries or not opened:
+            return Passages(queries, ())
+        wish = _wish(queries, question)
+        embedder = await self._embeddings.get()
+        asked = await _asked(embedder, queries)
+        found = _levelled([await self._in_store(project, store, wish, embedder, asked) for store in opened])
+        # A stable sort: between equal scores the order of the stores decides.
+        found.sort(key=lambda passage: -passage.score)
+        return Passages(queries, tuple(found[: question.max_results]))
+
+    async def wait_ready(self, project: str, stores: Sequence[str], seconds: float) -> bool:
+        """Wait until nothing is being read into the stores, so long at most; whether it is so (contract section 4)."""
+        until = self._clock.now + seconds
+        while True:
+            if await self._backend.read(lambda tx: self._ready(tx, project, stores)):
+                return True
+            if self._clock.now >= until:
+                return False
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _ready(self, tx: Tx, project: str, stores: Sequence[str]) -> bool:
+        for ident in stores:
+            store = await vector_stores.get(tx, project, ident)
+            if (await vector_stores.shown(tx, store, self._clock.now)).status == "in_progress":
+                return False
+        return True
+
+    async def _open(self, project: str, ident: str) -> VectorStore:
+        now = self._clock.now
+        store = await self._backend.read(lambda tx: vector_stores.get(tx, project, ident))
+        refuse_expired(store, now)
+        if now - store.last_active_at >= 1:
+            await self._backend.write(lambda tx: vector_stores.touch(tx, store, now))
+        return store
+
+    async def _in_store(
+        self, project: str, store: VectorStore, wish: "Wish", embedder: "Embedder | None", asked: "_Asked | None"
+    ) -> list[Passage]:
+        from respun.retrieval.search import find
+
+        snapshot = await self._indexes.fresh(store, embedder)
+        held = await self._attributed(store) if wish.filters is not None else {}
+        attributes = {str(entry): file.attributes for entry, file in held.items()}
+        known = asked if snapshot.matrix.dims else None
+        # In a thread: scanning a large matrix would hold up every other request.
+        hits = await asyncio.to_thread(lambda: asyncio.run(find(snapshot, known, wish, attributes=attributes)))
+        return await self._shown(project, store, hits)
+
+    async def _attributed(self, store: VectorStore) -> dict[int, StoreFile]:
+        return await self._backend.read(lambda tx: passages.attributed(tx, store.place))
+
+    async def _shown(self, project: str, store: VectorStore, hits: "Sequence[Hit]") -> list[Passage]:
+        """Hits as passages; what was deleted since the index was read is left out."""
+        now = self._clock.now
+
+        async def unit(tx: Tx) -> list[Passage]:
+            chunks = await passages.chunks(tx, store.place, [hit.chunk for hit in hits])
+            entries = await passages.entries(tx, list({chunk.entry for chunk in chunks.values()}))
+            names = await files.names(tx, project, [file.id for file in entries.values()], now)
+            shown = []
+            for hit in hits:
+                chunk = chunks.get(hit.chunk)
+                file = entries.get(chunk.entry) if chunk else None
+                if chunk and file and file.id in names:
+                    shown.append(_passage(store, file, names[file.id], chunk, hit))
+            return shown
+
+        return await self._backend.read(unit)
+
+
+class _Asked:
+    """The embedder with its answer for the queries, asked once for all stores; any event loop may ask it again."""
+
+    def __init__(self, embedder: "Embedder", vectors: "Vectors") -> None:
+        self.embedder = embedder
+        self.name = embedder.name
+        self.dims = embedder.dims
+        self.english_only = embedder.english_only
+        self._vectors = vectors
+
+    def count(self, text: str) -> int:
+        return self.embedder.count(text)
+
+    async def embed(self, texts: Sequence[str]) -> "Vectors":
+        assert len(texts) == len(self._vectors)
+        return self._vectors
+
+
+async def _asked(embedder: "Embedder | None", queries: Sequence[str]) -> _Asked | None:
+    """None: by words alone, also when the embeddings do not answer now."""
+    if embedder is None:
+        return None
+    try:
+        return _Asked(embedder, await embedder.embed(queries))
+    except Problem as problem:
+        log.warning("searched by words alone", why=problem.message)
+        return None
+
+
+def _wish(queries: tuple[str, ...], question: Question) -> "Wish":
+    try:
+        from respun.retrieval.filters import parse
+        from respun.retrieval.search import Wish
+    except ModuleNotFoundError as missing:
+        raise Problem(NOT_INSTALLED, kind="unavailable") from missing
+    return Wish(
+        queries,
+        filters=None if question.filters is None else parse(question.filters),
+        max_results=question.max_results,
+        score_threshold=question.score_threshold,
+        lexical_weight=question.text_weight,
+    )
+
+
+def _levelled(by_store: Sequence[Sequence[Passage]]) -> list[Passage]:
+    """Scores are relative to the best of a store: those of stores that fit the question less count less."""
+    best = [max((each.reason.cosine or 0.0 for each in passages), default=0.0) for passages in by_store]
+    top = max(best, default=0.0)
+    if top <= 0 or sum(bool(passages) for passages in by_store) < 2:
+        return [passage for passages in by_store for passage in passages]
+    return [
+        replace(passage, score=passage.score * max(0.0, level) / top)
+        for passages, level in zip(by_store, best, strict=True)
+        for passage in passages
+    ]
+
+
+def _passage(store: VectorStore, file: StoreFile, filename: str, chunk: ChunkRow, hit: "Hit") -> Passage:
+    why = hit.why
+    return Passage(
+        store=store.id,
+        file=file.id,
+        filename=filename,
+        text=chunk.text,
+        score=hit.score,
+        attributes=file.attributes,
+        start=chunk.start,
+        end=chunk.end,
+        page=chunk.page,
+        last_page=chunk.last_page,
+        reason=Reason(why.question, why.lexical_rank, why.bm25, why.vector_rank, why.cosine),
+    )
