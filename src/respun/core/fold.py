@@ -116,8 +116,13 @@ def _call_added(run: Run, event: CallAdded) -> Changes:
 def _arguments_added(run: Run, event: ArgumentsAdded) -> Changes:
     assert run.writing is not None
     calls = list(run.writing.calls)
-    calls[event.index] = replace(calls[event.index], arguments=calls[event.index].arguments + event.text)
+    calls[event.index] = _extended(calls[event.index], event.text)
     return {"writing": replace(run.writing, calls=tuple(calls))}
+
+
+def _extended(call: WrittenCall, text: str) -> WrittenCall:
+    code = call.code + text if call.kind == "code_interpreter" else call.code
+    return replace(call, arguments=call.arguments + text, code=code)
 
 
 def _made(run: Run, event: CallsMade) -> Changes:

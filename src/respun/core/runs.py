@@ -2,9 +2,10 @@
 
 from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from respun.core.assistants import Effort, Metadata, ResponseFormat, Tool, ToolResources
+from respun.core.code import CodeReading
 from respun.core.growing import Growing
 from respun.core.threads import Annotation
 from respun.core.usage import Usage
@@ -40,8 +41,18 @@ class Truncation(Struct, frozen=True):
     last_messages: int | None = None
 
 
+class GivenFile(Struct, frozen=True):
+    """A file that code finds under this name in its folder."""
+
+    id: str
+    name: str
+
+
 class Plan(Struct, frozen=True):
-    """What one run was asked to do: assistant and overrides, frozen when the run is created."""
+    """What one run was asked to do: assistant and overrides, frozen when the run is created.
+
+    `code_files` are those of the assistant, the thread and its messages together, where code can be run.
+    """
 
     model: str
     instructions: str | None = None
@@ -57,6 +68,7 @@ class Plan(Struct, frozen=True):
     max_completion_tokens: int | None = None
     truncation: Truncation = Truncation()
     max_turns: int = 50
+    code_files: tuple[GivenFile, ...] | UnsetType = UNSET
 
 
 class RunError(Struct, frozen=True):
@@ -94,12 +106,13 @@ class OpenMessage(Struct, frozen=True):
 
 
 class WrittenCall(Struct, frozen=True):
-    """A tool call that the model is still writing."""
+    """A tool call that the model is still writing. `code` is read from the arguments of a code interpreter's."""
 
     id: str
     kind: ToolKind
     name: str
     arguments: Growing = Growing()
+    code: CodeReading = CodeReading()
 
     @property
     def hosted(self) -> bool:

@@ -172,7 +172,8 @@ def test_a_code_cell_streams_its_input_then_its_outputs():
     kind = "code_interpreter"
     assert deltas == [
         [{"index": 0, "id": "call_1", "type": kind, kind: {"input": "", "outputs": []}}],
-        [{"index": 0, "type": kind, kind: {"input": "print(1)"}}],
+        [{"index": 0, "type": kind, kind: {"input": "pri"}}],
+        [{"index": 0, "type": kind, kind: {"input": "nt(1)"}}],
         [{"index": 0, "type": kind, kind: {"outputs": [{"index": 0, **logs}]}}],
     ]
     assert shown[-1][1] == "thread.run.step.completed"

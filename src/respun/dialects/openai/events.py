@@ -31,6 +31,12 @@ _ARGUMENTS: Final = (
     b'{"index":%d,"type":"function","function":{"arguments":%b}}]}}}\n\n'
 )
 
+_CODE: Final = (
+    b"id: %d.1\nevent: thread.run.step.delta\n"
+    b'data: {"id":%b,"object":"thread.run.step.delta","delta":{"step_details":{"type":"tool_calls","tool_calls":['
+    b'{"index":%d,"type":"code_interpreter","code_interpreter":{"input":%b}}]}}}\n\n'
+)
+
 
 def render(before: Run | None, event: e.AnyEvent, after: Run, *, content: bool = False) -> bytes:
     """The frames of one event, joined; empty when clients see nothing of it.
@@ -41,7 +47,7 @@ def render(before: Run | None, event: e.AnyEvent, after: Run, *, content: bool =
     if isinstance(event, e.TextAdded):
         return _text(number, before, event)
     if isinstance(event, e.ArgumentsAdded):
-        return _arguments(number, before, event)
+        return _arguments(number, event, after)
     if isinstance(event, e.RunCreated):
         pairs = _created(event, after)
     else:
@@ -64,13 +70,17 @@ def _text(number: int, before: Run | None, event: e.TextAdded) -> bytes:
     return _TEXT % (number, encode(message.id), len(message.images), encode(event.text), notes)
 
 
-def _arguments(number: int, before: Run | None, event: e.ArgumentsAdded) -> bytes:
-    assert before is not None
-    written = before.writing
+def _arguments(number: int, event: e.ArgumentsAdded, after: Run) -> bytes:
+    written = after.writing
     assert written is not None
-    if written.calls[event.index].hosted:
-        return b""
-    return _ARGUMENTS % (number, encode(written.step), event.index, encode(event.text))
+    call = written.calls[event.index]
+    match call.kind:
+        case "function":
+            return _ARGUMENTS % (number, encode(written.step), event.index, encode(event.text))
+        case "code_interpreter" if call.code.shown:
+            return _CODE % (number, encode(written.step), event.index, encode(call.code.shown))
+        case _:
+            return b""
 
 
 def _created(event: e.RunCreated, after: Run) -> Iterator[Frame]:
@@ -140,12 +150,11 @@ def _call_added(before: Run, event: e.CallAdded, after: Run, content: bool) -> I
 
 
 def _calls_made(before: Run, event: e.CallsMade, after: Run, content: bool) -> Iterator[Frame]:
-    """The code to be run, which arrives inside JSON and so is shown when that is whole."""
-    assert after.calls is not None
-    for index, call in enumerate(after.calls.calls):
-        if call.kind == "code_interpreter":
-            cell = {"input": shapes.code_input(call.arguments)}
-            yield _step_delta(after.calls.step, {"index": index, "type": call.kind, call.kind: cell})
+    """Code that could be told from its wrapping only now."""
+    assert before.writing is not None
+    for index, call in enumerate(before.writing.calls):
+        if call.kind == "code_interpreter" and (rest := call.code.rest()):
+            yield _step_delta(before.writing.step, {"index": index, "type": call.kind, call.kind: {"input": rest}})
 
 
 def _outputs_given(before: Run, event: e.OutputsGiven, after: Run, content: bool) -> Iterator[Frame]:

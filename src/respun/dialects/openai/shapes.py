@@ -17,6 +17,7 @@ from respun.core.assistants import (
     Tool,
     ToolResources,
 )
+from respun.core.code import code_of
 from respun.core.pages import Page
 from respun.core.runs import NamedToolChoice, Run, RunError, Step, ToolCall
 from respun.core.threads import (
@@ -277,17 +278,7 @@ def tool_call(call: ToolCall, content: bool) -> Json:
 
 def code_cell(call: ToolCall) -> Json:
     details = call.details or {}
-    return {"input": details.get("input", code_input(call.arguments)), "outputs": details.get("outputs", [])}
-
-
-def code_input(arguments: str) -> str:
-    """The code that the model's arguments hold; the arguments themselves when they are not what was asked for."""
-    try:
-        given = msgspec.json.decode(arguments, type=dict[str, Any])
-    except (msgspec.MsgspecError, RecursionError):
-        return arguments
-    code = given.get("code", given.get("input"))
-    return code if isinstance(code, str) else arguments
+    return {"input": details.get("input", code_of(call.arguments)), "outputs": details.get("outputs", [])}
 
 
 def search_ranking(details: Json | None) -> Json:
