@@ -190,7 +190,9 @@ def _answer(described: Described) -> Json:
     # A frame of a stream, as readers of server-sent events see it.
     frames: Json = {"text/event-stream": {"schema": {"type": "object", "required": ["event", "data"]}}}
     if described.gives is None:
-        content = frames if described.media == "text/event-stream" else {described.media: {"schema": {"type": "string"}}}
+        content = (
+            frames if described.media == "text/event-stream" else {described.media: {"schema": {"type": "string"}}}
+        )
         return {"description": "A stream", "content": content}
     one = {"$ref": f"#/components/schemas/{described.gives.__name__}"}
     many = {"type": "object", "properties": {"object": {"const": "list"}, "data": {"type": "array", "items": one}}}
