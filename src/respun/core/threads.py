@@ -12,14 +12,16 @@ IncompleteReason = Literal["content_filter", "max_tokens", "run_cancelled", "run
 Detail = Literal["auto", "low", "high"]
 
 
-class FileCitation(Struct, frozen=True, tag="file_citation"):
-    """`text` stands at [start, end) of the part's value, in characters."""
+class FileCitation(Struct, frozen=True, tag="file_citation", omit_defaults=True):
+    """`text` stands at [start, end) of the part's value, in characters. `quote` is the passage that it refers to."""
 
     text: str
     start: int
     end: int
     file: str
     quote: str = ""
+    page: int | None = None
+    score: float | None = None
 
 
 class FilePath(Struct, frozen=True, tag="file_path"):

@@ -25,11 +25,13 @@ Piece = TextDelta | Cited
 class Source:
     """A passage that was shown to the model under a marker, or a file under a path."""
 
-    __slots__ = ("file", "quote")
+    __slots__ = ("file", "page", "quote", "score")
 
-    def __init__(self, file: str, quote: str = "") -> None:
+    def __init__(self, file: str, quote: str = "", page: int | None = None, score: float | None = None) -> None:
         self.file = file
         self.quote = quote
+        self.page = page
+        self.score = score
 
 
 class Annotator:
@@ -77,7 +79,7 @@ class Annotator:
         note: Annotation = (
             FilePath(text, start, end, source.file)
             if text.startswith(FILES)
-            else FileCitation(text, start, end, source.file, source.quote)
+            else FileCitation(text, start, end, source.file, source.quote, source.page, source.score)
         )
         return Cited(text, (note,))
 

@@ -38,6 +38,7 @@ from respun.core.runs import Run, RunError, ToolCall
 from respun.crash import crash_point
 from respun.engine.bus import Happening, RunLog
 from respun.engine.journal import Entry, Journal, Written, write
+from respun.engine.tools import EndsRun
 from respun.store.backend import Backend, StoreError
 from respun.store.runs import Claim
 
@@ -245,7 +246,13 @@ class Driver:
                 await self._shop.performer.call_model(self.run, self._take)
                 crash_point("model.after")
             case CallTools(calls):
-                await self.give((Outputs(await self._shop.performer.call_tools(self.project, self.run, calls)),))
+                await self.give((await self._outputs(calls),))
+
+    async def _outputs(self, calls: tuple[ToolCall, ...]) -> Input:
+        try:
+            return Outputs(await self._shop.performer.call_tools(self.project, self.run, calls))
+        except EndsRun as ending:
+            return ModelFailed(ending.error)
 
     async def _take(self, inputs: Sequence[Input]) -> None:
         await self.give(inputs)

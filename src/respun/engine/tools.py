@@ -12,11 +12,12 @@ from respun.core import chat
 from respun.core.assistants import CodeInterpreterTool, FileSearchTool, FunctionTool, Tool
 from respun.core.events import Output
 from respun.core.problems import Problem
-from respun.core.runs import Run, Step, ToolCall, ToolKind
+from respun.core.runs import Run, RunError, Step, ToolCall, ToolKind
 from respun.engine.annotate import FILES, Source
 
 log = logging.getLogger(__name__)
 
+_FURTHER_CALL: Final = 1000
 _KINDS: Final[dict[type, ToolKind]] = {
     CodeInterpreterTool: "code_interpreter",
     FileSearchTool: "file_search",
@@ -28,6 +29,14 @@ def kind_of(tool: Tool) -> ToolKind:
     return _KINDS[type(tool)]
 
 
+class EndsRun(Exception):
+    """A tool found what the run can't go on with."""
+
+    def __init__(self, error: RunError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
 class HostedTool(Protocol):
     """One kind of tool that this server answers."""
 
@@ -36,7 +45,7 @@ class HostedTool(Protocol):
         ...
 
     async def call(self, project: str, run: Run, call: ToolCall) -> Output:
-        """Answer a call. Raises Problem with a sentence for the model."""
+        """Answer a call. Raises Problem with a sentence for the model, or `EndsRun`."""
         ...
 
 
@@ -72,6 +81,8 @@ class Tools:
             return await tool.call(project, run, call)
         except Problem as problem:
             return Output(call.id, f"Error: {problem.message}")
+        except EndsRun:
+            raise
         except Exception:
             log.exception("tool failed", extra={"run": run.id, "tool": call.kind})
             return Output(call.id, f"Error: the tool {call.kind} failed on the server.")
@@ -82,17 +93,25 @@ def marker(turn: int, place: int, name: str) -> str:
     return f"【{turn}:{place}†{name}】"
 
 
+def citing_turn(turn: int, call: ToolCall, run: Run) -> int:
+    """The first number of a call's markers: the turn, and far from it for further calls of the same turn."""
+    calls = run.calls.calls if run.calls else ()
+    return turn + _FURTHER_CALL * next((index for index, one in enumerate(calls) if one.id == call.id), 0)
+
+
 def sources(steps: Iterable[Step]) -> dict[str, Source]:
     """What the text of a run may refer to, by the marker or path under which the model was shown it."""
     known: dict[str, Source] = {}
     for step in steps:
-        place = 0
-        for call in step.calls:
+        for index, call in enumerate(step.calls):
             details: dict[str, Any] = call.details or {}
-            for result in details.get("results") or ():
-                quote = "".join(part.get("text", "") for part in result.get("content") or ())
-                known[marker(step.turn, place, result["file_name"])] = Source(result["file_id"], quote)
-                place += 1
+            for place, result in enumerate(details.get("results") or ()):
+                known[marker(step.turn + _FURTHER_CALL * index, place, result["file_name"])] = _passage(result)
             for name, file in (details.get("files") or {}).items():
                 known[FILES + name] = Source(file)
     return known
+
+
+def _passage(result: dict[str, Any]) -> Source:
+    quote = "".join(part.get("text", "") for part in result.get("content") or ())
+    return Source(result["file_id"], quote, result.get("page"), result.get("score"))

@@ -2,6 +2,7 @@
 
 import os
 import time
+from importlib.util import find_spec
 from secrets import token_hex
 from typing import Final
 
@@ -21,6 +22,8 @@ from respun.engine.embeddings import Embeddings
 from respun.engine.engine import Engine, EngineSettings
 from respun.engine.ingest import IngestSettings
 from respun.engine.library import Library, LibrarySettings
+from respun.engine.search_tool import SearchTool
+from respun.engine.tools import Tools
 from respun.engine.turns import Turns
 from respun.providers.tokens import count
 from respun.store.backend import Backend
@@ -49,9 +52,7 @@ class App:
         self._models = models
         self._draining = False
         self._started = False
-        turns = Turns(backend, models.router, lambda model: _WINDOW, count)
         clock = Clock()
-        self._engine = Engine(backend, turns, clock, _engine_settings(config))
         self._embedding_models = EmbeddingModels(config, os.environ)
         self._library = Library(
             backend,
@@ -62,6 +63,8 @@ class App:
             count,
             _library_settings(config),
         )
+        turns = Turns(backend, models.router, _window, count, self._tools())
+        self._engine = Engine(backend, turns, clock, _engine_settings(config))
         workspace = Workspace(backend, self._engine, self._cards, _rules(config), library=self._library)
         self._asgi = self._assemble(workspace)
 
@@ -89,6 +92,12 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._asgi(scope, receive, send)
 
+    def _tools(self) -> Tools:
+        """The hosted tools that can work here."""
+        if find_spec("tantivy") is None:
+            return Tools()
+        return Tools({"file_search": SearchTool(self.backend, self._library.search, _window, count)})
+
     def _assemble(self, workspace: Workspace) -> ASGIApp:
         dialect = Dialect(poll_ms=self._config.poll_after_ms, max_body=self._config.max_body_bytes)
         unknown = UnknownPath(dialect)
@@ -110,6 +119,10 @@ class App:
 
     async def _cards(self) -> tuple[ModelCard, ...]:
         return tuple(ModelCard(name, 0, "respun") for name in await self._models.router.models())
+
+
+def _window(model: str) -> int:
+    return _WINDOW
 
 
 def _error_body(problem: Problem, refused: Refused) -> bytes:

@@ -250,7 +250,11 @@ def annotation(given: Annotation) -> Json:
     span: Json = {"text": given.text, "start_index": given.start, "end_index": given.end}
     match given:
         case FileCitation():
-            return {"type": "file_citation", **span, "file_citation": {"file_id": given.file}}
+            cited: Json = {"type": "file_citation", **span, "file_citation": {"file_id": given.file}}
+            if given.quote:
+                # Ours: what a reader needs to check the citation.
+                cited["source"] = {"quote": given.quote, "page": given.page, "score": given.score}
+            return cited
         case FilePath():
             return {"type": "file_path", **span, "file_path": {"file_id": given.file}}
         case _:
