@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryDirectory
+from time import monotonic
 from typing import Any, Final
 
 from respun.core.assistants import Function, FunctionTool
@@ -18,8 +19,9 @@ from respun.core.runs import Run, Step
 from respun.core.threads import Message, Text
 from respun.engine.bus import Happening
 from respun.engine.clock import Clock
+from respun.engine.embeddings import Embeddings
 from respun.engine.engine import Engine, EngineSettings
-from respun.engine.library import Library, LibrarySettings
+from respun.engine.library import Library
 from respun.engine.turns import Turns
 from respun.providers.scripted import Scripted
 from respun.providers.tokens import count
@@ -117,8 +119,13 @@ async def world(
 
 
 def use_cases(backend: Backend, engine: Engine, blobs: Path, rules: RunRules | None = None) -> Workspace:
-    library = Library(backend, DiskBlobs(blobs, lambda: token_hex(16)), engine.clock, LibrarySettings())
+    kept = DiskBlobs(blobs, lambda: token_hex(16))
+    library = Library(backend, kept, Embeddings(_no_embeddings, monotonic), engine.clock, blobs / "indexes", len)
     return Workspace(backend, engine, _no_models, rules, library=library)
+
+
+async def _no_embeddings() -> None:
+    return None
 
 
 async def _no_models() -> tuple[Any, ...]:
