@@ -20,8 +20,8 @@ REWRITES = (
     "a run to cancel is under way, one to submit to waits, any other is completed; outputs get the ids of its calls",
     "`limit=0` and the cursors `after` and `before` that are no ids are left out",
     "`file_id` and `string`, where they stand for a file, become the id of an uploaded file",
-    "vector stores, which are not served yet, and the tool `code_interpreter` of runs, which needs a sandbox on the "
-    "machine, are left out",
+    "attachments of messages and `tool_resources.file_search`, which are not served yet, and the tool "
+    "`code_interpreter` of runs, which needs a sandbox on the machine, are left out",
 )
 """What is done to requests; docs/conformance.md lists it."""
 
@@ -135,8 +135,7 @@ class Rewriting:
         if "code_interpreter" in resources:
             resources["code_interpreter"]["file_ids"] = [self._maker.file()]
         for message in (part, *part.get("messages", ()), *part.get("additional_messages", ())):
-            for attachment in message.get("attachments") or ():
-                attachment["file_id"] = self._maker.file()
+            message.pop("attachments", None)
 
     @property
     def target(self) -> str:
