@@ -154,6 +154,8 @@ def _read(report: Path) -> dict[str, Fuzzed]:
 def resource_of(path: str) -> str:
     """The row of the table that an operation belongs to."""
     parts = path.partition("?")[0].split("/")
+    if "vector_stores" in parts:
+        return "Vector stores"
     return next(name for part in reversed(parts) for name in ROWS if _word(name) == part)
 
 

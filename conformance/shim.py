@@ -19,7 +19,9 @@ REWRITES = (
     "the ids `assistant_id`, `thread_id`, `message_id`, `run_id` and `step_id` become those of fresh objects",
     "a run to cancel is under way, one to submit to waits, any other is completed; outputs get the ids of its calls",
     "`limit=0` and the cursors `after` and `before` that are no ids are left out",
-    "files, vector stores and attachments that don't exist, and the tool `code_interpreter` of runs, are left out",
+    "`file_id` and `string`, where they stand for a file, become the id of an uploaded file",
+    "attachments of messages and `tool_resources.file_search`, which are not served yet, and the tool "
+    "`code_interpreter` of runs, which needs a sandbox on the machine, are left out",
 )
 """What is done to requests; docs/conformance.md lists it."""
 
@@ -40,6 +42,12 @@ class Maker:
 
     def thread(self, script: str = "@say Hi") -> str:
         return str(self._post("/threads", {"messages": [{"role": "user", "content": script}]})["id"])
+
+    def file(self) -> str:
+        content = {"file": ("a.txt", b"Hello")}
+        answer = self.http.post("/files", data={"purpose": "assistants"}, files=content)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["id"])
 
     def message(self, thread: str) -> str:
         return str(self._post(f"/threads/{thread}/messages", {"role": "user", "content": "@say Hi"})["id"])
@@ -119,9 +127,15 @@ class Rewriting:
                 for each, call in zip(body["tool_outputs"], calls, strict=True)
             ]
         for part in (body, body.get("thread") or {}):
-            part.pop("tool_resources", None)
-            for message in (part, *part.get("messages", ()), *part.get("additional_messages", ())):
-                message.pop("attachments", None)
+            self._give_files(part)
+
+    def _give_files(self, part: dict[str, Any]) -> None:
+        resources = part.get("tool_resources") or {}
+        resources.pop("file_search", None)
+        if "code_interpreter" in resources:
+            resources["code_interpreter"]["file_ids"] = [self._maker.file()]
+        for message in (part, *part.get("messages", ()), *part.get("additional_messages", ())):
+            message.pop("attachments", None)
 
     @property
     def target(self) -> str:

@@ -2,10 +2,11 @@
 
 from typing import Any, Literal
 
+import httpx2
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
-from plugins.server import BOTH_STORES
+from plugins.server import BOTH_STORES, Server
 from plugins.stock import ask
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")
@@ -78,3 +79,16 @@ def test_assistants_runs_and_steps_are_paged_too(sdk: OpenAI):
     assert [step.run_id for step in steps] == runs[:1]
     for each in others:
         assert sdk.beta.assistants.delete(each).deleted
+
+
+def test_clients_that_leave_out_v1_list_threads_to_the_empty_page_that_ends_them(sdk: OpenAI, server: Server):
+    threads = [sdk.beta.threads.create(metadata={"of": "azure"}).id for _ in range(3)]
+    found: list[str] = []
+    with httpx2.Client(base_url=server.origin) as http:
+        query = {"api-version": "v1", "metadata[of]": "azure", "limit": "2"}
+        # Azure's client looks at nothing but last_id, so an `after` that were ignored would keep it here for ever.
+        while (page := http.get("/threads", params=query).json())["last_id"] is not None:
+            found += [thread["id"] for thread in page["data"]]
+            query["after"] = page["last_id"]
+    assert found == threads[::-1]
+    assert page == {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
