@@ -51,6 +51,13 @@ async def test_a_run_driven_there_is_streamed_here(two: Two) -> None:
     assert list(streamed_texts(elsewhere).values()) == ["One two three four five six."]
 
 
+async def test_a_run_that_takes_longer_than_a_lease_stays_with_its_worker(two: Two) -> None:
+    run = await two.there.start("@delay 0.05\n@say " + "word " * 50)
+    heard = await two.here.listen(run)
+    assert not any(isinstance(one.event, RunResumed) for one in heard)
+    assert (await two.here.ended(run)).status == "completed"
+
+
 async def test_outputs_given_here_go_on_here(two: Two) -> None:
     run = await two.there.start("@call time {}\n@then\n@say Thanks.")
     await two.here.submit(await two.here.reached(run, "requires_action"))
@@ -85,7 +92,7 @@ async def test_a_dead_workers_run_is_taken_over_and_its_late_writes_change_nothi
     """The first worker does not notice that its lease ran out: a zombie. Its next write is fenced off."""
     url = postgres_url()
     async with world(url, SILENT) as zombie:
-        run = await zombie.start("@delay 0.7\n@say Half of what it has to say.")
+        run = await zombie.start("@delay 1.5\n@say Half of it.")
         await until(lambda: zombie.answers(run))
         async with world(url, QUICK, model=Scripted()) as heir:
             taken = await until(lambda: _resumed(heir, run))

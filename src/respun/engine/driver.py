@@ -77,14 +77,20 @@ class Driver:
     """`run` is the run as it is shown, `stored` as it is in the store; between them are only passing events."""
 
     def __init__(
-        self, shop: Shop, project: str, run: Run, claim: Claim, live: RunLog, left: Callable[["Driver", Written], None]
+        self,
+        shop: Shop,
+        project: str,
+        run: Run,
+        claim: Callable[[], Claim],
+        live: RunLog,
+        left: Callable[["Driver", Written], None],
     ) -> None:
         self.project = project
         self.run = run
-        self.claim = claim
         self.lock = asyncio.Lock()
         """Held by whoever gives the run an input, and while its creation is being stored."""
         self._shop = shop
+        self._claim = claim
         self._live = live
         self._left = left
         self._stored = run
@@ -149,7 +155,7 @@ class Driver:
     def unsaved(self) -> Entry | None:
         if self._gone or not self._unsaved:
             return None
-        return Entry(self.project, self._stored, self.run, tuple(self._unsaved), self.claim)
+        return Entry(self.project, self._stored, self.run, tuple(self._unsaved), self._claim())
 
     def saved(self, entry: Entry, kept: bool) -> None:
         if not kept:

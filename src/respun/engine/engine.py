@@ -256,7 +256,7 @@ class Engine:
 
     def _drive(self, project: str, run: Run, base: int) -> Driver:
         live = self.bus.open(run.id, base)
-        driver = self._drivers[run.id] = Driver(self._shop, project, run, self._claim(), live, self._left)
+        driver = self._drivers[run.id] = Driver(self._shop, project, run, self._claim, live, self._left)
         return driver
 
     def _left(self, driver: Driver, written: Written) -> None:
@@ -316,7 +316,9 @@ class Engine:
             except StoreError as error:
                 log.warning("no runs claimed", extra={"error": str(error)})
             try:
-                await asyncio.wait_for(self._look.wait(), self._settings.sweep)
+                # Not wait_for: in Python 3.11 it swallows a cancel that comes together with the event.
+                async with asyncio.timeout(self._settings.sweep):
+                    await self._look.wait()
             except TimeoutError:
                 continue
 

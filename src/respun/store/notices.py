@@ -86,7 +86,8 @@ class Notices:
                 continue
             pause = _FIRST_PAUSE
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._lost.wait(), _PROBE_SECONDS)
+                async with asyncio.timeout(_PROBE_SECONDS):
+                    await self._lost.wait()
 
     async def _do(self, step: Awaitable[Any]) -> Any:
         try:
