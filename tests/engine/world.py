@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from secrets import token_hex
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from plugins.library import library_of
 from respun.core.assistants import Function, FunctionTool
 from respun.core.chat import Provider
 from respun.core.drafts import AssistantDraft, MessageDraft, RunDraft, ThreadDraft
@@ -19,12 +19,10 @@ from respun.core.threads import Message, Text
 from respun.engine.bus import Happening
 from respun.engine.clock import Clock
 from respun.engine.engine import Engine, EngineSettings
-from respun.engine.library import Library, LibrarySettings
 from respun.engine.turns import Turns
 from respun.providers.scripted import Scripted
 from respun.providers.tokens import count
 from respun.store.backend import Backend
-from respun.store.blobs import DiskBlobs
 from respun.store.opening import open_backend
 from respun.workspace import Workspace
 from respun.workspace.runs import RunRules
@@ -117,8 +115,7 @@ async def world(
 
 
 def use_cases(backend: Backend, engine: Engine, blobs: Path, rules: RunRules | None = None) -> Workspace:
-    library = Library(backend, DiskBlobs(blobs, lambda: token_hex(16)), engine.clock, LibrarySettings())
-    return Workspace(backend, engine, _no_models, rules, library=library)
+    return Workspace(backend, engine, _no_models, rules, library=library_of(backend, blobs, engine.clock))
 
 
 async def _no_models() -> tuple[Any, ...]:
