@@ -29,9 +29,9 @@ def test_files_that_were_being_read_are_read_after_a_crash(start_server: Callabl
     flags = ("--models-folder", MODELS, "--lease-seconds", "2", "--heartbeat-seconds", "0.5")
     first = start_server(*flags)
     with OpenAI(api_key="none", base_url=first.base_url) as sdk:
-        files = [put(sdk, f"{name}.txt", 1500) for name in ("amber", "basil", "cedar")]
+        files = [put(sdk, f"{name}.txt", 120) for name in ("amber", "basil", "cedar")]
         store = sdk.vector_stores.create(file_ids=files).id
-        sleep(1.0)
+        sleep(0.3)
         assert sdk.vector_stores.retrieve(store).status == "in_progress"
     first.process.send_signal(signal.SIGKILL)
     first.process.wait(10)
@@ -42,7 +42,7 @@ def test_files_that_were_being_read_are_read_after_a_crash(start_server: Callabl
         assert (counts.completed, counts.failed) == (3, 0)
         for file in files:
             (content,) = sdk.vector_stores.files.content(file, vector_store_id=store).data
-            assert content.text.count("heron") == 1500
+            assert content.text.count("heron") == 120
         found = sdk.vector_stores.search(store, query="basil", max_num_results=50).data
         assert found[0].filename == "basil.txt"
         texts = [(each.filename, each.content[0].text) for each in found]
