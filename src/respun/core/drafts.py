@@ -7,6 +7,7 @@ from msgspec import UNSET, Struct, UnsetType
 from respun.core.assistants import Effort, Metadata, ResponseFormat, Tool, ToolResources
 from respun.core.runs import NamedToolChoice, Truncation
 from respun.core.threads import Attachment, Part, Role
+from respun.core.vector_stores import StoreDraft
 
 
 class AssistantDraft(Struct, frozen=True):
@@ -21,6 +22,8 @@ class AssistantDraft(Struct, frozen=True):
     top_p: float | None = None
     reasoning_effort: Effort | None = None
     response_format: ResponseFormat | None = None
+    new_store: StoreDraft | None = None
+    """A vector store to be made for it."""
 
 
 class AssistantChanges(Struct, frozen=True):
@@ -50,6 +53,8 @@ class ThreadDraft(Struct, frozen=True):
     messages: tuple[MessageDraft, ...] = ()
     tool_resources: ToolResources = ToolResources()
     metadata: Metadata = {}
+    new_store: StoreDraft | None = None
+    """A vector store to be made for it."""
 
 
 class ThreadChanges(Struct, frozen=True):

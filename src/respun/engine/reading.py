@@ -29,7 +29,8 @@ T = TypeVar("T")
 MOST_TOKENS: Final = 5_000_000
 """Of one file (contract section 6)."""
 _CHUNKS_A_WRITE: Final = 200
-_WINDOWS_A_WRITE: Final = 32
+# Few, so that a server that stops does not wait long for the thread that embeds them.
+_WINDOWS_A_WRITE: Final = 8
 
 
 class Refused(Exception):

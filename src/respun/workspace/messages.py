@@ -5,36 +5,41 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from respun.core.assistants import Metadata
-from respun.core.drafts import MessageDraft, ThreadDraft
+from respun.core.drafts import MessageDraft
 from respun.core.machine import Fresh
 from respun.core.once import Once
 from respun.core.pages import Page, PageRequest
 from respun.core.problems import Problem
-from respun.core.threads import ImageFile, Message, Thread
+from respun.core.threads import Message
 from respun.store import effects, messages, runs, threads
 from respun.store.backend import Tx
 from respun.store.paging import buried_before
 from respun.workspace.failures import Store
+from respun.workspace.resources import Resources
 
 
 class Messages:
-    def __init__(self, store: Store, fresh: Fresh) -> None:
+    def __init__(self, store: Store, fresh: Fresh, resources: Resources) -> None:
         self._store = store
         self._fresh = fresh
+        self._resources = resources
 
     async def add(self, project: str, thread: str, draft: MessageDraft, once: Once | None = None) -> Message:
-        (message,) = new_messages(thread, (draft,), self._fresh)
+        (new,) = new_messages(thread, (draft,), self._fresh)
 
         async def unit(tx: Tx) -> Message:
             if made := await effects.earlier(tx, once, lambda made: messages.is_newest(tx, thread, made)):
                 return await messages.get(tx, thread, made)
-            (stored,) = await messages.append(tx, project, thread, (message,))
+            (stored,) = await messages.append(tx, project, thread, (new,))
             await effects.note(tx, once, stored.id)
             if run := await runs.active(tx, thread):
                 raise Problem(f"Can't add messages to {thread} while a run {run} is active.")
+            await self._resources.attach(tx, project, thread, (draft,))
             return stored
 
-        return await self._store.write(unit)
+        message = await self._store.write(unit)
+        self._resources.added((draft,))
+        return message
 
     async def list(self, project: str, thread: str, page: PageRequest, *, run: str | None = None) -> Page[Message]:
         async def unit(tx: Tx) -> Page[Message]:
@@ -67,14 +72,8 @@ class Messages:
         await self._store.write(unit, frees_space=True)
 
 
-def new_thread(draft: ThreadDraft, fresh: Fresh) -> Thread:
-    return Thread(fresh.id("thread"), fresh.now, draft.metadata, draft.tool_resources)
-
-
 def new_messages(thread: str, drafts: Sequence[MessageDraft], fresh: Fresh) -> tuple[Message, ...]:
-    """Messages that callers write: whole, with id and time. Refuses files, which are not served yet."""
-    for draft in drafts:
-        _check_files(draft)
+    """Messages that callers write: whole, with id and time."""
     return tuple(
         Message(
             id=fresh.id("message"),
@@ -88,10 +87,3 @@ def new_messages(thread: str, drafts: Sequence[MessageDraft], fresh: Fresh) -> t
         )
         for draft in drafts
     )
-
-
-def _check_files(draft: MessageDraft) -> None:
-    named = [part.file for part in draft.content if isinstance(part, ImageFile)]
-    named += [one.file for one in draft.attachments if one.file]
-    if named:
-        raise Problem(f"No such File object: {named[0]}", kind="not_found", param="id")

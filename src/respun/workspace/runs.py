@@ -24,7 +24,8 @@ from respun.engine.tools import kind_of
 from respun.store import assistants, effects, messages, runs, threads
 from respun.store.backend import Tx
 from respun.workspace.failures import Store, explained
-from respun.workspace.messages import new_messages, new_thread
+from respun.workspace.messages import new_messages
+from respun.workspace.resources import Resources
 
 
 class RunRules(Struct, frozen=True):
@@ -43,10 +44,11 @@ class Submitted(Struct, frozen=True):
 
 
 class Runs:
-    def __init__(self, store: Store, engine: Engine, rules: RunRules) -> None:
+    def __init__(self, store: Store, engine: Engine, rules: RunRules, resources: Resources) -> None:
         self._store = store
         self._engine = engine
         self._rules = rules
+        self._resources = resources
 
     async def create(self, project: str, thread: str, draft: RunDraft, once: Once | None = None) -> Run:
         """The run as it was created. It is under way when this returns, or waits for its turn."""
@@ -70,11 +72,14 @@ class Runs:
                 raise refuse_second_run(thread, active)
             if drafts and not active:
                 await messages.append(tx, project, thread, drafts)
+                await self._resources.attach(tx, project, thread, draft.additional_messages)
             return bool(active)
 
         if self._policy(draft) != "enqueue":
             await self._make_room(project, thread, draft)
-        return await self._begin(project, created, drafts, prepare)
+        run = await self._begin(project, created, drafts, prepare)
+        self._resources.added(draft.additional_messages)
+        return run
 
     async def create_with_thread(
         self, project: str, given: ThreadDraft, draft: RunDraft, once: Once | None = None
@@ -85,21 +90,23 @@ class Runs:
         if run := await self._repeated(once, repeated):
             return run
         assistant = await self._store.read(lambda tx: assistants.get(tx, project, draft.assistant))
-        resources = draft.tool_resources or given.tool_resources
-        thread = replace(new_thread(given, self._engine.clock), tool_resources=resources)
-        drafts = new_messages(thread.id, (*given.messages, *draft.additional_messages), self._engine.clock)
+        whole = self._resources.new_thread(given, draft.additional_messages, draft.tool_resources)
+        thread = whole.thread
+        drafts = new_messages(thread.id, whole.messages, self._engine.clock)
         created = self._created(thread.id, assistant, draft, thread)
 
         async def prepare(tx: Tx) -> bool:
             if made := await repeated(tx):
                 raise _Repeated(made)
             await effects.note(tx, once, created.run)
-            await threads.add(tx, project, thread)
+            await self._resources.add_thread(tx, project, whole)
             if drafts:
                 await messages.append(tx, project, thread.id, drafts)
             return False
 
-        return await self._begin(project, created, drafts, prepare)
+        run = await self._begin(project, created, drafts, prepare)
+        self._resources.added(whole.messages, whole)
+        return run
 
     async def list(self, project: str, thread: str, page: PageRequest) -> Page[Run]:
         async def unit(tx: Tx) -> Page[Run]:

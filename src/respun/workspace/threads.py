@@ -18,28 +18,33 @@ from respun.store import effects, messages, runs, threads
 from respun.store.backend import Tx
 from respun.store.paging import buried_before
 from respun.workspace.failures import Store
-from respun.workspace.messages import new_messages, new_thread
+from respun.workspace.messages import new_messages
+from respun.workspace.resources import Resources
 
 
 class Threads:
-    def __init__(self, store: Store, engine: Engine) -> None:
+    def __init__(self, store: Store, engine: Engine, resources: Resources) -> None:
         self._store = store
         self._engine = engine
+        self._resources = resources
 
     async def create(self, project: str, draft: ThreadDraft, once: Once | None = None) -> Thread:
-        thread = new_thread(draft, self._engine.clock)
+        whole = self._resources.new_thread(draft)
+        thread = whole.thread
         drafts = new_messages(thread.id, draft.messages, self._engine.clock)
 
         async def unit(tx: Tx) -> Thread:
             if made := await effects.earlier(tx, once):
                 return await threads.get(tx, project, made)
-            await threads.add(tx, project, thread)
+            await self._resources.add_thread(tx, project, whole)
             if drafts:
                 await messages.append(tx, project, thread.id, drafts)
             await effects.note(tx, once, thread.id)
             return thread
 
-        return await self._store.write(unit)
+        stored = await self._store.write(unit)
+        self._resources.added(whole.messages, whole)
+        return stored
 
     async def list(
         self,
@@ -64,9 +69,13 @@ class Threads:
 
     async def change(self, project: str, ident: str, changes: ThreadChanges) -> Thread:
         given = {name: value for name, value in structs.asdict(changes).items() if value is not UNSET}
-        return await self._store.write(
-            lambda tx: threads.change(tx, project, ident, lambda before: structs.replace(before, **given))
-        )
+
+        async def unit(tx: Tx) -> Thread:
+            if changes.tool_resources is not UNSET:
+                await self._resources.check(tx, project, changes.tool_resources)
+            return await threads.change(tx, project, ident, lambda before: structs.replace(before, **given))
+
+        return await self._store.write(unit)
 
     async def delete(self, project: str, ident: str, once: Once | None = None) -> None:
         """Runs of the thread that are not done are cancelled first."""

@@ -12,6 +12,7 @@ from respun.workspace.failures import Store
 from respun.workspace.files import Files
 from respun.workspace.messages import Messages
 from respun.workspace.repeats import Repeats
+from respun.workspace.resources import Resources
 from respun.workspace.runs import RunRules, Runs
 from respun.workspace.threads import Threads
 from respun.workspace.uploads import Uploads
@@ -39,13 +40,14 @@ class Workspace:
         library: Library,
     ) -> None:
         store = Store(backend)
-        self.assistants = Assistants(store, engine.clock)
-        self.threads = Threads(store, engine)
-        self.messages = Messages(store, engine.clock)
+        resources = Resources(engine.clock, library.ingest.look)
+        self.assistants = Assistants(store, engine.clock, resources)
+        self.threads = Threads(store, engine, resources)
+        self.messages = Messages(store, engine.clock, resources)
         self.files = Files(store, library.blobs, engine.clock, library.settings.largest_file)
         self.uploads = Uploads(store, library.blobs, engine.clock, self.files)
         self.vector_stores = VectorStores(store, library, engine.clock)
-        self.runs = Runs(store, engine, rules or RunRules())
+        self.runs = Runs(store, engine, rules or RunRules(), resources)
         self.repeats = Repeats(store, engine.clock, engine.me, alone=backend.kind == "sqlite")
         self._models = models
 

@@ -5,8 +5,6 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from secrets import token_hex
-from time import monotonic
 
 import aiohttp
 import pytest
@@ -15,17 +13,13 @@ import uvicorn
 from openai import AsyncOpenAI
 from starlette.types import Receive, Scope, Send
 
-from respun.core.problems import Problem
+from plugins.library import library_of
 from respun.dialects.openai.answers import Dialect
 from respun.dialects.openai.routes import application
 from respun.engine.clock import Clock
-from respun.engine.embeddings import Embeddings
 from respun.engine.engine import Engine, EngineSettings
-from respun.engine.library import Library
 from respun.engine.turns import Turns
 from respun.providers.scripted import Scripted
-from respun.retrieval.embed import Embedder
-from respun.store.blobs import DiskBlobs
 from respun.store.opening import open_backend
 from respun.workspace import ModelCard, Workspace
 from respun.workspace.runs import RunRules
@@ -52,10 +46,6 @@ async def _models() -> tuple[ModelCard, ...]:
     return (ModelCard("scripted", 1_700_000_000, "respun"), ModelCard("maker/scripted", 1_700_000_000, "respun"))
 
 
-async def _no_model() -> Embedder:
-    raise Problem("These tests search by words.")
-
-
 @pytest.fixture
 def rules() -> RunRules:
     return RunRules()
@@ -74,8 +64,7 @@ async def workspace(
     turns = Turns(backend, Scripted(), lambda model: 100_000, len)
     engine = Engine(backend, turns, Clock(), EngineSettings(sweep=0.05))
     await engine.start()
-    blobs = DiskBlobs(tmp_path / "blobs", lambda: token_hex(16))
-    library = Library(backend, blobs, Embeddings(_no_model, monotonic), engine.clock, tmp_path / "indexes", len)
+    library = library_of(backend, tmp_path, engine.clock)
     await library.start()
     yield Workspace(backend, engine, models, rules, library=library)
     await library.stop()

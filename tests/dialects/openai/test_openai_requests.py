@@ -270,11 +270,14 @@ ROWS: list[tuple[Read, object, str, str | None, str | None]] = [
     ),
     (
         requests.thread_and_run,
-        {**ASKED, "thread": {"tool_resources": {"file_search": {"vector_stores": [{"file_ids": ["file-1"]}]}}}},
-        "'thread.tool_resources.file_search.vector_stores' cannot be used: this version of the server does not make "
-        "vector stores for file_search. Leave it out.",
+        {
+            **ASKED,
+            "thread": {"tool_resources": {"file_search": {"vector_stores": [{}], "vector_store_ids": ["vs_1"]}}},
+        },
+        "Mutually exclusive parameters: 'thread.tool_resources.file_search.vector_stores'. Ensure you are only "
+        "providing one of: 'vector_store_ids' or 'vector_stores'.",
         "thread.tool_resources.file_search.vector_stores",
-        "unsupported_parameter",
+        "mutually_exclusive_parameters",
     ),
     (
         requests.message,

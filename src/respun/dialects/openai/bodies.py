@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from respun.dialects.openai.chunking import CHUNKING
 from respun.dialects.openai.validate import (
     Anything,
     Array,
@@ -69,7 +70,7 @@ _CODE_FILES: Final = _nullable(Object({"file_ids": _nullable(Array(_ID, most=20)
 _STORE: Final = Object(
     {
         "file_ids": Field(Array(_ID, most=10_000)),
-        "chunking_strategy": Field(Anything()),
+        "chunking_strategy": _nullable(CHUNKING),
         "metadata": _METADATA,
     }
 )

@@ -28,7 +28,9 @@ from respun.core.ids import prefix_of
 from respun.core.problems import Problem, no_such
 from respun.core.runs import NamedToolChoice, Truncation
 from respun.core.threads import Attachment, ImageFile, ImageLink, Part, Text
+from respun.core.vector_stores import NewFile, StoreDraft
 from respun.dialects.openai import bodies
+from respun.dialects.openai.chunking import chunking
 from respun.dialects.openai.decoding import Json, decode
 from respun.dialects.openai.validate import Object, shown, wrong_id
 
@@ -59,7 +61,8 @@ def assistant(body: bytes, strict: bool) -> AssistantDraft:
         description=given.get("description"),
         instructions=given.get("instructions"),
         tools=_tools(given.get("tools")),
-        tool_resources=_resources(given.get("tool_resources"), "tool_resources"),
+        tool_resources=_resources(given.get("tool_resources")),
+        new_store=_new_store(given.get("tool_resources"), "tool_resources"),
         metadata=_metadata(given),
         temperature=given.get("temperature"),
         top_p=given.get("top_p"),
@@ -175,25 +178,34 @@ def _ranking(given: Json) -> RankingOptions:
     )
 
 
-def _resources(given: Json | None, path: str) -> ToolResources:
+def _resources(given: Json | None) -> ToolResources:
     if not given:
         return ToolResources()
     search = given.get("file_search") or {}
-    if search.get("vector_stores"):
-        raise _no_stores(f"{path}.file_search.vector_stores")
     return ToolResources(
         code_files=_ids((given.get("code_interpreter") or {}).get("file_ids")),
         vector_stores=_ids(search.get("vector_store_ids")),
     )
 
 
-def _no_stores(path: str) -> Problem:
-    return Problem(
-        f"'{path}' cannot be used: this version of the server does not make vector stores for file_search. "
-        "Leave it out.",
-        param=path,
-        code="unsupported_parameter",
-    )
+def _new_store(given: Json | None, path: str) -> StoreDraft | None:
+    """The store that is to be made, as the helper form says it."""
+    search = (given or {}).get("file_search") or {}
+    stores = search.get("vector_stores")
+    if not stores:
+        return None
+    where = f"{path}.file_search"
+    if search.get("vector_store_ids"):
+        raise Problem(
+            f"Mutually exclusive parameters: '{where}.vector_stores'. Ensure you are only providing one of: "
+            "'vector_store_ids' or 'vector_stores'.",
+            param=f"{where}.vector_stores",
+            code="mutually_exclusive_parameters",
+        )
+    (wanted,) = stores
+    chunk = chunking(wanted.get("chunking_strategy"), f"{where}.vector_stores[0].chunking_strategy")
+    files = tuple(NewFile(file, chunking=chunk) for file in wanted.get("file_ids") or ())
+    return StoreDraft(files, metadata=_metadata(wanted))
 
 
 def _ids(given: list[str] | None) -> tuple[str, ...] | None:
@@ -201,7 +213,7 @@ def _ids(given: list[str] | None) -> tuple[str, ...] | None:
 
 
 def _changed_resources(given: Json) -> ToolResources | msgspec.UnsetType:
-    return _resources(given["tool_resources"], "tool_resources") if "tool_resources" in given else UNSET
+    return _resources(given["tool_resources"]) if "tool_resources" in given else UNSET
 
 
 def _format(given: str | Json | None) -> ResponseFormat | Literal["auto"] | None:
@@ -225,7 +237,8 @@ def _plain_format(given: str | Json | None) -> ResponseFormat | None:
 def _thread(given: Json, path: str) -> ThreadDraft:
     return ThreadDraft(
         messages=tuple(_message(message) for message in given.get("messages") or ()),
-        tool_resources=_resources(given.get("tool_resources"), f"{path}tool_resources"),
+        tool_resources=_resources(given.get("tool_resources")),
+        new_store=_new_store(given.get("tool_resources"), f"{path}tool_resources"),
         metadata=_metadata(given),
     )
 
@@ -267,7 +280,7 @@ def _run(given: Json) -> RunDraft:
         additional_instructions=given.get("additional_instructions"),
         additional_messages=tuple(_message(message) for message in given.get("additional_messages") or ()),
         tools=None if tools is None else _tools(tools),
-        tool_resources=None if resources is None else _resources(resources, "tool_resources"),
+        tool_resources=None if resources is None else _resources(resources),
         metadata=_metadata(given),
         temperature=given.get("temperature"),
         top_p=given.get("top_p"),

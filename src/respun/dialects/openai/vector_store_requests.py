@@ -8,13 +8,13 @@ from msgspec import UNSET
 from respun.core.problems import Problem
 from respun.core.vector_stores import (
     Attributes,
-    Chunking,
     FileStatus,
     NewFile,
     Question,
     StoreChanges,
     StoreDraft,
 )
+from respun.dialects.openai.chunking import CHUNKING, chunking
 from respun.dialects.openai.queries import Query, last
 from respun.dialects.openai.requests import checked
 from respun.dialects.openai.validate import (
@@ -30,7 +30,6 @@ from respun.dialects.openai.validate import (
     Pairs,
     Scalars,
     String,
-    Tagged,
     missing,
 )
 
@@ -52,14 +51,6 @@ def _nullable(spec: Any) -> Field:
 
 
 _ID: Final = String(most=256, least=1)
-_TYPE: Final = {"type": _required(String())}
-_STATIC: Final = Object(
-    {
-        "max_chunk_size_tokens": _required(Integer(100, 4096)),
-        "chunk_overlap_tokens": _required(Integer(0, 2048)),
-    }
-)
-CHUNKING: Final = Tagged({"auto": Object(_TYPE), "static": Object({**_TYPE, "static": _required(_STATIC)})})
 _EXPIRES: Final = Object(
     {"anchor": _required(Choice(("last_active_at",))), "days": _required(Integer(1, 365))},
 )
@@ -183,21 +174,6 @@ def status(query: Query) -> FileStatus | None:
         return None
     _STATUSES.check(given, "filter", True)
     return cast(FileStatus, given)
-
-
-def chunking(given: Json | None, path: str) -> Chunking:
-    if not given or given["type"] == "auto":
-        return Chunking()
-    static = given["static"]
-    size, overlap = static["max_chunk_size_tokens"], static["chunk_overlap_tokens"]
-    if overlap > size // 2:
-        name = f"{path}.static.chunk_overlap_tokens"
-        raise Problem(
-            f"Invalid '{name}': {overlap}. Chunks share at most half of their {size} tokens: give {size // 2} or less.",
-            param=name,
-            code="invalid_value",
-        )
-    return Chunking(size, overlap)
 
 
 def _file(given: Json, path: str) -> NewFile:
