@@ -12,8 +12,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import lab
 import uvloop
+
+import lab
 
 CLIENTS = 16
 TOKENS = 20
