@@ -14,8 +14,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import lab
 import uvloop
+
+import lab
 
 
 class Seen:

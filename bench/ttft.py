@@ -8,13 +8,13 @@ commit can hide behind it.
 """
 
 import argparse
-import asyncio
 import tempfile
 import time
 from pathlib import Path
 
-import lab
 import uvloop
+
+import lab
 
 
 async def first_token(connection: lab.Connection, path: str, body: object) -> float:

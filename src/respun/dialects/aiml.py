@@ -11,7 +11,6 @@ from uuid import uuid4
 
 import msgspec
 from msgspec.structs import replace
-from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from respun.core.problems import Problem
@@ -50,7 +49,7 @@ def error_body(problem: Problem, refused: Refused, now: Callable[[], float] = ti
 class _Root:
     """Azure's agents SDK speaks the same operations at the root, marked by `api-version`; it takes no 201."""
 
-    def __init__(self, aiml: Router, azure: Router) -> None:
+    def __init__(self, aiml: ASGIApp, azure: ASGIApp) -> None:
         self._aiml = aiml
         self._azure = azure
 

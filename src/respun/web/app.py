@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from secrets import token_hex
 from typing import Final
 
-from starlette.routing import Mount, Router
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from respun import telemetry
@@ -17,6 +17,7 @@ from respun.dialects.openai import problems
 from respun.dialects.openai.answers import Dialect, UnknownPath
 from respun.dialects.openai.problems import Refused
 from respun.dialects.openai.routes import routes as openai_routes
+from respun.dialects.paths import PathTree, under
 from respun.engine.clock import Clock
 from respun.engine.embeddings import Embeddings
 from respun.engine.engine import Engine, EngineSettings
@@ -100,20 +101,17 @@ class App:
 
     def _assemble(self, workspace: Workspace) -> ASGIApp:
         dialect = Dialect(poll_ms=self._config.poll_after_ms, max_body=self._config.max_body_bytes)
-        unknown = UnknownPath(dialect)
         operations = openai_routes(workspace, dialect)
-        v1 = Router(operations, redirect_slashes=False, default=unknown)
         health = Health(self.backend, lambda: self._draining)
-        # Clients of Azure's agents ask at the root too: AIML's paths are theirs.
-        root = Router(
+        root = PathTree(
             [
-                Mount("/v1", v1),
+                *under("/v1", operations),
+                Route("/v1/{unknown:path}", UnknownPath(dialect)),
                 *health.routes(),
                 *docs_routes(operations),
-                Mount("", aiml.application(workspace, dialect)),
             ],
-            redirect_slashes=False,
-            default=unknown,
+            # Clients of Azure's agents ask at the root too: AIML's paths are theirs.
+            default=aiml.application(workspace, dialect),
         )
         return Auth(root, self.backend, loopback=is_loopback(self._config.host), error_body=_error_body)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
-from starlette.routing import BaseRoute, Route, Router
+from starlette.routing import Route
 
 from respun.core.pages import Page
 from respun.core.problems import Problem
@@ -18,6 +18,7 @@ from respun.dialects.openai.repeats import answered_once
 from respun.dialects.openai.streams import Stream
 from respun.dialects.openai.validate import shown
 from respun.dialects.openai.vector_store_routes import StoreFiles, VectorStores
+from respun.dialects.paths import PathTree
 from respun.workspace import ModelCard, Workspace
 
 T = TypeVar("T")
@@ -25,18 +26,17 @@ T = TypeVar("T")
 OPENAI: Final = Dialect()
 
 
-def application(ws: Workspace, dialect: Dialect = OPENAI, more: Sequence[BaseRoute] = ()) -> Router:
+def application(ws: Workspace, dialect: Dialect = OPENAI, more: Sequence[Route] = ()) -> PathTree:
     """The dialect as an ASGI application, which answers every path, those that it does not know in its own way.
 
     It is to be mounted behind an authentication that sets `respun.project` in the scope. `more` are further routes.
     """
-    return Router([*routes(ws, dialect), *more], redirect_slashes=False, default=UnknownPath(dialect))
+    return PathTree([*routes(ws, dialect), *more], default=UnknownPath(dialect))
 
 
 def routes(ws: Workspace, dialect: Dialect = OPENAI) -> list[Route]:
     paths = {
         **Assistants(ws).paths(),
-        # In this order: `/threads/runs` and `/threads/search` come before `/threads/{thread_id}`.
         **Runs(ws).paths(),
         **Threads(ws).paths(),
         **Messages(ws).paths(),
