@@ -21,6 +21,9 @@ class Upstream(Struct, frozen=True, kw_only=True):
     api_key_env: Annotated[str | None, Meta(description="The environment variable that holds its key.")] = None
     streaming: Annotated[bool, Meta(description="False for a server that can only answer as a whole.")] = True
     tools: Annotated[bool, Meta(description="False for a model without tool calls; respun adds them by schema.")] = True
+    json_schema: Annotated[
+        bool, Meta(description="False for a server without JSON schemas; respun tells them in words and checks.")
+    ] = True
     headers: Annotated[dict[str, str], Meta(description="Further headers of every call.")] = {}
 
 

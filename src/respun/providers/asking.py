@@ -26,6 +26,8 @@ class Capabilities(Struct, frozen=True):
     tools: bool = True
     json_schema: bool = True
     """False: a wished JSON schema is put in words, and only `json_object` is asked for."""
+    json_object: bool = True
+    """False: that is put in words, too."""
 
 
 def expected_of(base_url: str) -> Capabilities:
@@ -76,13 +78,16 @@ def body_of(request: ModelRequest, known: Capabilities, *, stream: bool) -> byte
 
 
 def _set_format(body: _Body, wished: dict[str, Any] | None, known: Capabilities) -> None:
-    if wished is None or wished.get("type") != "json_schema" or known.json_schema:
+    kind = (wished or {}).get("type")
+    if wished is None or (kind == "json_schema" and known.json_schema) or (kind == "json_object" and known.json_object):
         body.response_format = wished
         return
-    schema = wished.get("json_schema", {}).get("schema", {})
-    words = "Answer with one JSON object and nothing else. It must fit this JSON schema:\n"
-    body.messages = (SystemMessage(words + _encode(schema).decode()), *body.messages)
-    body.response_format = {"type": "json_object"}
+    words = "Answer with one JSON object and nothing else."
+    schema = wished.get("json_schema", {}).get("schema")
+    if schema is not None:
+        words += " It must fit this JSON schema:\n" + _encode(schema).decode()
+    body.messages = (SystemMessage(words), *body.messages)
+    body.response_format = {"type": "json_object"} if known.json_object else None
 
 
 _UNKNOWN: Final = re.compile(
@@ -104,6 +109,8 @@ def learn(known: Capabilities, sent: bytes, complaint: Complaint) -> Capabilitie
             return msgspec.structs.replace(known, **{name: False})
     if known.json_schema and b'"type":"json_schema"' in sent and _names(text, "json_schema|response_format"):
         return msgspec.structs.replace(known, json_schema=False)
+    if known.json_object and b'"type":"json_object"' in sent and _names(text, "json_object|response_format"):
+        return msgspec.structs.replace(known, json_object=False)
     return _renamed_limit(known, sent, text)
 
 

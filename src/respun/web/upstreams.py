@@ -3,14 +3,18 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from respun.config import Config, Route
 from respun.config import Upstream as UpstreamSettings
 from respun.core.chat import Provider
+from respun.providers.asking import Capabilities, expected_of
 from respun.providers.catalogue import INSTANT, CatalogueModel, UnknownModel, ablest_present, model_named
 from respun.providers.chat import ChatProvider
 from respun.providers.embedded import EmbeddedModel
 from respun.providers.schema_tools import SchemaTools
 from respun.providers.scripted import Scripted
+from respun.providers.structured import Structured
 from respun.providers.upstream import Timeouts, Upstream
 from respun.settle import ConfigError
 
@@ -49,13 +53,13 @@ class Upstreams:
 
     def openai(self) -> str:
         base_url = self._config.openai_base_url or OPENAI
-        return self._add("openai", lambda: ChatProvider(self._upstream(base_url, self._config.openai_api_key)))
+        return self._add("openai", lambda: _structured(self._upstream(base_url, self._config.openai_api_key)))
 
     def scripted(self) -> str:
         return self._add("scripted", Scripted)
 
     def local(self, base_url: str) -> str:
-        return self._add("local", lambda: ChatProvider(self._upstream(base_url, None)))
+        return self._add("local", lambda: _structured(self._upstream(base_url, None)))
 
     def own(self, model: CatalogueModel) -> str:
         """The upstream of a model of the catalogue."""
@@ -65,7 +69,8 @@ class Upstreams:
             folder = self._config.models_folder
             provider = EmbeddedModel(model, folder, connect, environ=self._environ, idle_seconds=idle)
             self.embedded[model.name] = provider
-            self.providers[name] = SchemaTools(provider, "full" if model.profile.chooses_tools else "directed")
+            tools = SchemaTools(provider, "full" if model.profile.chooses_tools else "directed")
+            self.providers[name] = Structured(tools, lambda _: Capabilities())
         return name
 
     async def aclose(self) -> None:
@@ -79,8 +84,7 @@ class Upstreams:
 
     def _chat(self, settings: UpstreamSettings) -> Provider:
         key = self._environ.get(settings.api_key_env) if settings.api_key_env else None
-        provider = ChatProvider(self._upstream(settings.base_url, key, settings))
-        return provider if settings.tools else SchemaTools(provider)
+        return _structured(self._upstream(settings.base_url, key, settings), tools=settings.tools)
 
     def _upstream(self, base_url: str, key: str | None, settings: UpstreamSettings | None = None) -> Upstream:
         return Upstream(
@@ -88,6 +92,7 @@ class Upstreams:
             api_key=key,
             headers=settings.headers if settings else {},
             streaming=settings.streaming if settings else True,
+            capabilities=_told(base_url, settings) if settings else None,
             timeouts=Timeouts(
                 connect=self._config.connect_seconds,
                 first_byte=self._config.first_byte_seconds,
@@ -96,6 +101,17 @@ class Upstreams:
             ),
             retries=self._config.retries,
         )
+
+
+def _structured(upstream: Upstream, *, tools: bool = True) -> Provider:
+    """A client whose answers have the form that was asked for; without `tools` of its own it is lent some."""
+    chat = ChatProvider(upstream)
+    return Structured(chat if tools else SchemaTools(chat), chat.capabilities)
+
+
+def _told(base_url: str, settings: UpstreamSettings) -> Capabilities:
+    """What the settings say of an upstream, where they know better than its host's name."""
+    return msgspec.structs.replace(expected_of(base_url), json_schema=settings.json_schema)
 
 
 def own_model(config: Config, name: str | None = None) -> CatalogueModel:
