@@ -73,7 +73,7 @@ class Engine:
             crash_point("start.disowned")
         await self._backend.listen(_CHANNEL, self._heard)
         self._look.set()
-        for chore in (self._claim_loop, self._beat_loop, self._sweep_loop, self._purge_loop):
+        for chore in (self._claim_loop, self._beat_loop, self._sweep_loop, self._purge_loop, self._turns.indexing.run):
             self._tasks.append(asyncio.create_task(self._for_ever(chore)))
 
     async def stop(self, drain: float = 0.0) -> None:
@@ -84,6 +84,7 @@ class Engine:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._turns.indexing.stop()
         if self._drivers:
             await asyncio.wait([asyncio.create_task(one.ended()) for one in self._drivers.values()], timeout=drain)
         crash_point("stop.drained")
