@@ -4,6 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+from time import monotonic
 from typing import Any, Final
 
 from respun.core.chat import ChatMessage, SystemMessage, ToolMessage, UserMessage
@@ -12,12 +15,15 @@ from respun.core.events import ContextChosen, Output
 from respun.core.runs import Run, Truncation
 from respun.core.threads import Role, Text
 from respun.engine.clock import Clock
+from respun.engine.embeddings import Embeddings
 from respun.engine.engine import Engine, EngineSettings
+from respun.engine.library import Library
 from respun.engine.turns import Turns
 from respun.providers.scripted import Rule, Scripted
 from respun.providers.tokens import estimate
 from respun.store import contexts
 from respun.store.backend import Backend
+from respun.store.blobs import DiskBlobs
 from respun.store.opening import open_backend
 from respun.workspace import Workspace
 
@@ -97,7 +103,11 @@ async def world(
     model = Scripted((*rules, Rule("@say Understood.", r"\A[^@]*\Z")))
     turns = Turns(backend, model, lambda name: window, count)
     engine = Engine(backend, turns, Clock(), EngineSettings(sweep=0.1, flush=0.02))
-    made = World(backend, engine, Workspace(backend, engine, _no_models), turns, model)
+    # No test here has files.
+    nowhere = Path("/nonexistent")
+    blobs = DiskBlobs(nowhere, lambda: token_hex(16))
+    library = Library(backend, blobs, Embeddings(_no_embedder, monotonic), engine.clock, nowhere, count)
+    made = World(backend, engine, Workspace(backend, engine, _no_models, library=library), turns, model)
     await engine.start()
     try:
         drafted = AssistantDraft(model="scripted", instructions="You help a shop.")
@@ -106,6 +116,10 @@ async def world(
     finally:
         await engine.stop()
         await backend.close()
+
+
+async def _no_embedder() -> Any:
+    raise AssertionError("nothing is embedded here")
 
 
 async def _no_models() -> tuple[Any, ...]:

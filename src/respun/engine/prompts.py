@@ -30,6 +30,7 @@ from respun.core.context.strategies import (
     Preset,
     Strategy,
 )
+from respun.core.drafts import Preview
 from respun.core.machine import Chosen as ChosenInput
 from respun.core.machine import Input, LimitReached, ModelFailed
 from respun.core.pages import PageRequest
@@ -128,14 +129,32 @@ class Prompts:
         return LimitReached("max_prompt_tokens")
 
     def limits(self, run: Run) -> Limits:
-        """In our tokens."""
-        factor = self._factor(run.plan.model)
+        """What is left of the run's."""
         window = self._window(run.plan.model)
         wished = run.plan.max_completion_tokens
         answer = min(wished - run.usage.completion if wished else window // 4, window // 4)
         allowed = run.plan.max_prompt_tokens
-        left = int((allowed - run.usage.prompt) / factor) if allowed else None
-        return Limits(int(window / factor), int(answer / factor), left)
+        return self._limits(run.plan.model, answer, allowed - run.usage.prompt if allowed else None)
+
+    def _limits(self, model: str, answer: int, prompt: int | None) -> Limits:
+        """In our tokens."""
+        factor = self._factor(model)
+        left = None if prompt is None else int(prompt / factor)
+        return Limits(int(self._window(model) / factor), int(answer / factor), left)
+
+    async def preview(self, thread: str, wanted: Preview) -> Chosen | DoesNotFit:
+        """What a run of this model would send of the thread, instructions and tools left out."""
+        model = wanted.model or ""
+        window = self._window(model)
+        limits = self._limits(model, window // 4, wanted.max_prompt_tokens)
+        asked = self._count(wanted.query) + FRAME_TOKENS if wanted.query is not None else 0
+        room = thread_room(limits, Fixed(instructions=asked))
+        if isinstance(room, NoRoom):
+            return DoesNotFit("newest_message", room.needed, room.allowed)
+        most = wanted.truncation.max_context_tokens
+        budget = min(room.tokens, most) if most else room.tokens
+        strategy = self.strategy(wanted.truncation)
+        return await self._chooser.choose(Wanted(thread, "", model, window, budget, strategy, query=wanted.query))
 
     def strategy(self, wished: Truncation) -> Strategy:
         return strategy_of(wished, self._auto)
