@@ -102,7 +102,7 @@ def test_migrations_are_read_in_the_order_of_their_numbers(tmp_path: Path) -> No
         (["1_a.sql"], "1_a.sql isn't named like a migration"),
     ],
 )
-def test_files_that_are_no_sequence_are_refused(tmp_path: Path, names: list[str], says: str) -> None:
+def test_files_that_contradict_each_other_are_refused(tmp_path: Path, names: list[str], says: str) -> None:
     for name in names:
         (tmp_path / name).write_text("select 1;")
     with pytest.raises(ValueError, match=says):

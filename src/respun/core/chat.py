@@ -94,6 +94,8 @@ class ModelRequest(Struct, frozen=True, omit_defaults=True):
     top_p: float | None = None
     reasoning_effort: str | None = None
     max_completion_tokens: int | None = None
+    stable: int = 0
+    """So many messages from the first are likely to begin the next prompt, too: a good place to end a cache."""
     prompt_cache_key: str | None = None
     """Turns that share a prefix share this key; providers that know no such key never see it."""
 

@@ -62,6 +62,16 @@ class ThreadChanges(Struct, frozen=True):
     metadata: Metadata | UnsetType = UNSET
 
 
+class Preview(Struct, frozen=True):
+    """What would be sent of a thread? `model` or `assistant`; with a `query`, as if a user asked it now."""
+
+    model: str | None = None
+    assistant: str | None = None
+    query: str | None = None
+    max_prompt_tokens: int | None = None
+    truncation: Truncation = Truncation()
+
+
 class RunDraft(Struct, frozen=True):
     """A run to be made. What is None is taken from the assistant; what is given replaces it wholly."""
 

@@ -4,10 +4,12 @@ Ids of messages and steps are in the events, so that whoever reads them again se
 seconds.
 """
 
+from typing import Literal
+
 from msgspec import Struct
 
 from respun.core.assistants import Metadata
-from respun.core.runs import Plan, RunError, TokenLimit, ToolKind
+from respun.core.runs import Context, Plan, RunError, TokenLimit, ToolKind
 from respun.core.threads import Annotation, IncompleteReason, Message, Part, Thread
 from respun.core.usage import Usage
 
@@ -35,6 +37,33 @@ class RunQueued(Struct, frozen=True, tag_field="e", tag="queued"):
 
 class RunStarted(Struct, frozen=True, tag_field="e", tag="started"):
     at: float
+
+
+class ContextItem(Struct, frozen=True, omit_defaults=True):
+    """Messages `first` to `last` by their places in the thread, one or several in a row.
+
+    `of` is what they would cost whole, `tokens` what is sent of them. `source`: the id of the message, or of the step
+    whose tool call or result it is; `to`: the same of the last of several. `parts`: characters from and to.
+    """
+
+    kind: Literal["pinned", "window", "recalled", "dropped"]
+    first: int
+    last: int
+    tokens: int = 0
+    of: int = 0
+    source: str = ""
+    to: str = ""
+    role: str = ""
+    parts: tuple[tuple[int, int], ...] = ()
+    reason: str = ""
+
+
+class ContextChosen(Struct, frozen=True, tag_field="e", tag="context"):
+    """What the run sends of its thread, from now to its end or to the next of these events."""
+
+    at: float
+    context: Context
+    items: tuple[ContextItem, ...]
 
 
 class MessageStarted(Struct, frozen=True, tag_field="e", tag="message", omit_defaults=True):
@@ -151,6 +180,7 @@ AnyEvent = (
     RunCreated
     | RunQueued
     | RunStarted
+    | ContextChosen
     | MessageStarted
     | TextAdded
     | RefusalAdded

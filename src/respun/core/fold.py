@@ -12,6 +12,7 @@ from respun.core.events import (
     CallAdded,
     CallsMade,
     CallsStarted,
+    ContextChosen,
     MessageEnded,
     MessageStarted,
     OutputsGiven,
@@ -73,6 +74,10 @@ def _queued(run: Run, event: RunQueued) -> Changes:
 
 def _started(run: Run, event: RunStarted) -> Changes:
     return {"status": "in_progress", "started_at": event.at}
+
+
+def _context_chosen(run: Run, event: ContextChosen) -> Changes:
+    return {"context": event.context}
 
 
 def _message_started(run: Run, event: MessageStarted) -> Changes:
@@ -192,6 +197,7 @@ _EVOLVE: dict[type, Callable[[Run, Any], Changes]] = {
     RunCreated: _created,
     RunQueued: _queued,
     RunStarted: _started,
+    ContextChosen: _context_chosen,
     MessageStarted: _message_started,
     TextAdded: _text_added,
     RefusalAdded: _refusal_added,

@@ -18,6 +18,8 @@ from respun.core.events import (
     CallAdded,
     CallsMade,
     CallsStarted,
+    ContextChosen,
+    ContextItem,
     MessageEnded,
     MessageStarted,
     Output,
@@ -37,6 +39,7 @@ from respun.core.events import (
 from respun.core.fold import evolve, opened, replay
 from respun.core.ids import Kind
 from respun.core.runs import (
+    Context,
     OpenMessage,
     Plan,
     Run,
@@ -84,6 +87,13 @@ class LimitReached(Struct, frozen=True):
     limit: TokenLimit
 
 
+class Chosen(Struct, frozen=True):
+    """What is being sent of the thread."""
+
+    context: Context
+    items: tuple[ContextItem, ...]
+
+
 class Outputs(Struct, frozen=True):
     outputs: tuple[Output, ...]
 
@@ -106,7 +116,7 @@ class Resume(Struct, frozen=True):
     skip: int
 
 
-Input = chat.News | Cited | Start | ModelFailed | LimitReached | Outputs | Cancel | Stopped | Deadline | Resume
+Input = chat.News | Cited | Start | Chosen | ModelFailed | LimitReached | Outputs | Cancel | Stopped | Deadline | Resume
 
 # Commands: work a run wants done.
 
@@ -162,6 +172,10 @@ def _start(run: Run, given: Start, fresh: Fresh) -> Events:
     if run.status != "queued":
         return ()
     return (RunStarted(fresh.now), *_end_over_limit(run, fresh))
+
+
+def _chosen(run: Run, given: Chosen, fresh: Fresh) -> Events:
+    return (ContextChosen(fresh.now, given.context, given.items),) if run.status == "in_progress" else ()
 
 
 def _text(run: Run, given: chat.TextDelta, fresh: Fresh) -> Events:
@@ -359,6 +373,7 @@ def _refusal_of(plan: Plan, call: ToolCall) -> str | None:
 
 _DECIDE: dict[type, Callable[[Run, Any, Fresh], Events]] = {
     Start: _start,
+    Chosen: _chosen,
     chat.TextDelta: _text,
     Cited: _cited,
     chat.RefusalDelta: _refusal,

@@ -6,6 +6,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from respun.core.assistants import Effort, Metadata, ResponseFormat, Tool, ToolResources
 from respun.core.code import CodeReading
+from respun.core.context.strategies import Preset
 from respun.core.growing import Growing
 from respun.core.threads import Annotation
 from respun.core.usage import Usage
@@ -34,11 +35,50 @@ class NamedToolChoice(Struct, frozen=True):
     function: str | None = None
 
 
-class Truncation(Struct, frozen=True):
-    """How a thread that does not fit is cut. `last_messages` counts messages, for the strategy of that name."""
+TruncationType = Literal["auto", "last_messages", "drop_middle", "drop_oldest", "disabled"]
 
-    type: Literal["auto", "last_messages"] = "auto"
+
+class Truncation(Struct, frozen=True, omit_defaults=True):
+    """How a thread that does not fit is cut. `last_messages` counts messages, for the strategy of that name.
+
+    The rest is ours, for `auto` but `max_context_tokens`, which is for all; None is what the preset or the server says.
+    """
+
+    type: TruncationType = "auto"
     last_messages: int | None = None
+    preset: Preset | None = None
+    recall_share: float | None = None
+    recall_max_tokens: int | None = None
+    window_keep: float | None = None
+    fill: bool | None = None
+    pins: bool | None = None
+    max_context_tokens: int | None = None
+
+
+class Context(Struct, frozen=True):
+    """What a run sends of its thread, in sum. Tokens as we count them: `used` of `budget`, out of `total`.
+
+    `start` and `cleared` are where its window begins, the `before` ones where that of the run before did
+    (`core.context.selection.WindowState`). `messages` counts all that the thread has, tool calls and results too.
+    """
+
+    strategy: TruncationType
+    model: str
+    window: int
+    budget: int
+    used: int
+    total: int
+    messages: int
+    whole: int
+    clipped: int
+    pinned: int
+    recalled: int
+    dropped: int
+    start: int
+    cleared: int
+    ms: float
+    start_before: int = 1
+    cleared_before: int = 1
 
 
 class GivenFile(Struct, frozen=True):
@@ -168,6 +208,7 @@ class Run(Struct, frozen=True):
     files: tuple[str, ...] = ()
     message: OpenMessage | None = None
     writing: WrittenCalls | None = None
+    context: Context | None = None
 
     @property
     def done(self) -> bool:

@@ -12,6 +12,8 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from respun.core.context.selection import DoesNotFit
+from respun.core.drafts import Preview
 from respun.core.events import AnyEvent, RunCancelling, RunCreated, RunExpired
 from respun.core.fold import begin, evolve
 from respun.core.machine import Cancel, Deadline, Input, Resume, Start, decide, pending
@@ -21,6 +23,7 @@ from respun.core.threads import Message
 from respun.crash import crash_point
 from respun.engine.bus import Bus, Happening
 from respun.engine.clock import Clock
+from respun.engine.context import Chosen
 from respun.engine.driver import Driver, Lost, Shop
 from respun.engine.follow import POLL, follow, stored
 from respun.engine.journal import Entry, Journal, Written, write
@@ -73,7 +76,7 @@ class Engine:
             crash_point("start.disowned")
         await self._backend.listen(_CHANNEL, self._heard)
         self._look.set()
-        for chore in (self._claim_loop, self._beat_loop, self._sweep_loop, self._purge_loop):
+        for chore in (self._claim_loop, self._beat_loop, self._sweep_loop, self._purge_loop, self._turns.indexing.run):
             self._tasks.append(asyncio.create_task(self._for_ever(chore)))
 
     async def stop(self, drain: float = 0.0) -> None:
@@ -84,6 +87,7 @@ class Engine:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._turns.indexing.stop()
         if self._drivers:
             await asyncio.wait([asyncio.create_task(one.ended()) for one in self._drivers.values()], timeout=drain)
         crash_point("stop.drained")
@@ -153,6 +157,10 @@ class Engine:
             await runs.add(tx, project, begun[-1].after, _events(begun), self._claim())
         crash_point("create.added")
         return waits
+
+    async def preview(self, thread: str, wanted: Preview) -> Chosen | DoesNotFit:
+        """What a run would send of a thread now."""
+        return await self._turns.prompts.preview(thread, wanted)
 
     # News from outside
 

@@ -40,7 +40,7 @@ def of_steps(steps: Iterable[Step], texts: dict[str, str]) -> list[chat.ChatMess
         elif step.calls and step.status == "completed":
             if step.turn in said:
                 turns.pop()
-            turns.append(_asked(step, said.get(step.turn)))
+            turns.append(asked(step, said.get(step.turn)))
             turns += [chat.ToolMessage(call.id, call.output or "") for call in step.calls]
     return turns
 
@@ -50,14 +50,14 @@ def request(
 ) -> chat.ModelRequest:
     """`hosted`: how our own tools are offered, behind the caller's functions."""
     plan = run.plan
-    tools = (*(_tool(tool) for tool in plan.tools if isinstance(tool, FunctionTool)), *hosted)
+    offered = (*tools(run), *hosted)
     left = plan.max_completion_tokens
     return chat.ModelRequest(
         model=plan.model,
         messages=tuple(messages),
-        tools=tools,
-        tool_choice=_choice(run) if tools else None,
-        parallel_tool_calls=plan.parallel_tool_calls if tools and not plan.parallel_tool_calls else None,
+        tools=offered,
+        tool_choice=_choice(run) if offered else None,
+        parallel_tool_calls=plan.parallel_tool_calls if offered and not plan.parallel_tool_calls else None,
         response_format=_format(plan.response_format),
         temperature=plan.temperature,
         top_p=plan.top_p,
@@ -67,19 +67,28 @@ def request(
     )
 
 
-def size(message: chat.ChatMessage) -> int:
-    """About how many tokens a message takes: a quarter of its characters, and four for its frame."""
-    match message:
-        case chat.UserMessage(content) if not isinstance(content, str):
-            return 4 + sum(len(part.text) // 4 if isinstance(part, chat.TextPart) else 800 for part in content)
-        case chat.AssistantMessage(content, calls):
-            asked = sum(len(call.function.arguments) for call in calls) if calls is not msgspec.UNSET else 0
-            return 4 + (len(content or "") + asked) // 4
-        case _:
-            return 4 + len(str(message.content)) // 4
+def tools(run: Run) -> tuple[chat.ChatTool, ...]:
+    return tuple(_tool(tool) for tool in run.plan.tools if isinstance(tool, FunctionTool))
 
 
-def _asked(step: Step, text: str | None) -> chat.AssistantMessage:
+def merged(messages: Iterable[chat.ChatMessage]) -> list[chat.ChatMessage]:
+    """What a model said before it called tools, and the calls, as the one message that they were."""
+    whole: list[chat.ChatMessage] = []
+    for message in messages:
+        last = whole[-1] if whole else None
+        if (
+            isinstance(message, chat.AssistantMessage)
+            and message.content is None
+            and isinstance(last, chat.AssistantMessage)
+            and not last.tool_calls
+        ):
+            whole[-1] = chat.AssistantMessage(last.content, message.tool_calls)
+        else:
+            whole.append(message)
+    return whole
+
+
+def asked(step: Step, text: str | None) -> chat.AssistantMessage:
     calls = tuple(chat.ChatToolCall(call.id, chat.CalledFunction(call.name, call.arguments)) for call in step.calls)
     return chat.AssistantMessage(text, calls)
 

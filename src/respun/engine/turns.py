@@ -3,29 +3,31 @@
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
+from time import perf_counter
 from typing import Any, Final, cast
 
 from msgspec.structs import replace
 
 from respun.core import chat
 from respun.core.events import Output
-from respun.core.machine import Input, LimitReached, ModelFailed
+from respun.core.machine import Input, ModelFailed
 from respun.core.pages import PageRequest
 from respun.core.runs import ErrorCode, Run, RunError, Step, ToolCall
 from respun.core.threads import Message
 from respun.core.usage import Usage
 from respun.crash import crash_point
-from respun.engine import prompt
 from respun.engine.annotate import Annotator
+from respun.engine.context import Chooser
+from respun.engine.indexing import Indexing
+from respun.engine.prompts import AutoStrategy, Prepared, Prompts, Turn
 from respun.engine.tools import Tools, sources
-from respun.store import messages, runs
-from respun.store.backend import Backend, Tx
+from respun.store import runs
+from respun.store.backend import Backend
 
 log = logging.getLogger(__name__)
 
 Take = Callable[[Sequence[Input]], Awaitable[None]]
 
-_PAGE: Final = 50
 _MOST_STEPS: Final = 200
 _CODES: Final[dict[chat.ModelErrorKind, ErrorCode]] = {
     "rate_limited": "rate_limit_exceeded",
@@ -36,11 +38,14 @@ _CODES: Final[dict[chat.ModelErrorKind, ErrorCode]] = {
 
 
 class TooLong(Exception):
-    """Not even the newest message fits what the run may send."""
+    """The model refused the prompt for its length, before it said anything."""
 
 
 class Turns:
-    """Makes model calls. `window` is a model's context in tokens, `count` counts tokens where an upstream doesn't."""
+    """Makes model calls. `window` is a model's context in tokens, `count` counts tokens where an upstream doesn't.
+
+    `indexing.run` is a chore of the server's; `auto` is what the strategy of that name means here.
+    """
 
     def __init__(
         self,
@@ -49,13 +54,16 @@ class Turns:
         window: Callable[[str], int],
         count: Callable[[str], int],
         tools: Tools | None = None,
+        auto: AutoStrategy = "balanced",
     ) -> None:
         self._backend = backend
         self._provider = provider
-        self._window = window
         self._count = count
         self.tools = tools or Tools()
         self._unstored: dict[str, tuple[Message, ...]] = {}
+        self.indexing = Indexing(backend, count)
+        self.chooser = Chooser(backend, self.indexing, count, perf_counter)
+        self.prompts = Prompts(backend, self.chooser, window, count, auto)
 
     def prime(self, run: str, drafts: tuple[Message, ...]) -> None:
         """The first turn of a run starts while these messages are still being stored."""
@@ -65,14 +73,15 @@ class Turns:
         self._unstored.pop(run, None)
 
     async def call_model(self, run: Run, take: Take) -> None:
-        steps = await self._steps(run) if run.turn else []
+        steps = await self._steps(run) if run.turn else ()
+        turn = Turn(run, self._unstored.pop(run.id, ()), steps, self.tools.offers(run))
         try:
-            request = await self._request(run, steps)
-        except TooLong:
-            await take((LimitReached("max_prompt_tokens"),))
-            return
-        try:
-            await self._stream(request, Annotator(sources(steps)), take)
+            try:
+                await self._stream(turn, await self.prompts.prepare(turn), take)
+            except TooLong:
+                # Once more with less: the model counts more tokens than we do.
+                self.prompts.shrink(run.plan.model)
+                await self._stream(turn, await self.prompts.prepare(turn, anew=True), take, last=True)
         except chat.ModelError as error:
             log.warning("model call failed", extra={"run": run.id, "kind": error.kind, "error": error.message})
             await take((ModelFailed(RunError(_CODES.get(error.kind, "server_error"), error.message)),))
@@ -80,81 +89,43 @@ class Turns:
     async def call_tools(self, project: str, run: Run, calls: tuple[ToolCall, ...]) -> tuple[Output, ...]:
         return await self.tools.answer(project, run, calls)
 
-    async def _stream(self, request: chat.ModelRequest, annotator: Annotator, take: Take) -> None:
+    async def _stream(self, turn: Turn, prepared: Prepared | Input, take: Take, *, last: bool = False) -> None:
+        if not isinstance(prepared, Prepared):
+            await take((prepared,))
+            return
+        told: Sequence[Input] = prepared.news
+        annotator = Annotator(sources(turn.steps))
         written: list[str] = []
         news: list[chat.News] = []
-        async with aclosing(cast(Any, self._provider.stream(request))) as batches:
-            async for batch in batches:
-                inputs: list[Input] = []
-                news = joined(batch)
-                for one in news:
-                    written.append(_written(one))
-                    inputs += _annotated(one, annotator)
-                crash_point("model.news")
-                await take([self._counted(one, request, written) for one in inputs])
+        try:
+            async with aclosing(cast(Any, self._provider.stream(prepared.request))) as batches:
+                async for batch in batches:
+                    inputs: list[Input] = []
+                    news = joined(batch)
+                    for one in news:
+                        written.append(_written(one))
+                        inputs += _annotated(one, annotator)
+                    crash_point("model.news")
+                    await take([*told, *(self._counted(one, turn.run, prepared, written) for one in inputs)])
+                    told = ()
+        except chat.ModelError as error:
+            if error.kind == "context_length" and not written and not last:
+                raise TooLong from None
+            raise
         if not news or not isinstance(news[-1], chat.Finished):
             raise chat.ModelError("broken", "The model's answer stopped without an end.")
 
-    def _counted(self, news: Input, request: chat.ModelRequest, written: list[str]) -> Input:
-        if not isinstance(news, chat.Finished) or news.usage is not None:
+    def _counted(self, news: Input, run: Run, prepared: Prepared, written: list[str]) -> Input:
+        if not isinstance(news, chat.Finished):
             return news
-        sent = sum(self._count(str(message.content or "")) + 4 for message in request.messages)
-        return replace(news, usage=Usage(sent, self._count("".join(written))))
-
-    async def _request(self, run: Run, done: Sequence[Step]) -> chat.ModelRequest:
-        drafts = self._unstored.pop(run.id, ())
-        steps = await self._turns(run, done)
-        head: list[chat.ChatMessage] = []
-        if run.plan.instructions:
-            head.append(chat.SystemMessage(run.plan.instructions))
-        room = self._room(run) - sum(prompt.size(message) for message in (*head, *steps))
-        history = await self._backend.read(lambda tx: self._history(tx, run, drafts, room))
-        return prompt.request(run, (*head, *history, *steps), self.tools.offers(run))
-
-    def _room(self, run: Run) -> int:
-        """Tokens for the whole prompt."""
-        window = self._window(run.plan.model)
-        answer = min(run.plan.max_completion_tokens or window // 4, window // 4)
-        room = int((window - answer) * 0.97)
-        limit = run.plan.max_prompt_tokens
-        return min(room, limit - run.usage.prompt) if limit else room
-
-    async def _history(self, tx: Tx, run: Run, drafts: tuple[Message, ...], room: int) -> list[chat.ChatMessage]:
-        """The newest messages that fit, oldest first; the thread is read from its end, no further than needed."""
-        most = run.plan.truncation.last_messages
-        chosen: list[chat.ChatMessage] = []
-        seen = {draft.id for draft in drafts}
-        newest_first = list(reversed(drafts))
-        below = 1 << 62
-        while True:
-            for message in newest_first:
-                shown = prompt.of_message(message)
-                if shown is None or message.run == run.id:
-                    continue
-                room -= prompt.size(shown)
-                if (most is not None and len(chosen) >= most) or (room < 0 and chosen):
-                    return chosen[::-1]
-                if room < 0:
-                    raise TooLong
-                chosen.append(shown)
-            page = await messages.newest(tx, run.thread, below, _PAGE)
-            if not page:
-                return chosen[::-1]
-            below = page[-1].position
-            newest_first = [message for message in page if message.id not in seen]
+        if news.usage is not None:
+            self.prompts.learn(run.plan.model, prepared.counted, news.usage)
+            return news
+        return replace(news, usage=Usage(prepared.counted, self._count("".join(written))))
 
     async def _steps(self, run: Run) -> Sequence[Step]:
         page = await self._backend.read(lambda tx: runs.steps(tx, run.id, PageRequest(_MOST_STEPS, "asc")))
         return page.items
-
-    async def _turns(self, run: Run, steps: Sequence[Step]) -> list[chat.ChatMessage]:
-        """What the model said, asked for and was told in this run."""
-        if not steps:
-            return []
-        said = await self._backend.read(
-            lambda tx: messages.listed(tx, run.thread, PageRequest(_MOST_STEPS, "asc"), run.id)
-        )
-        return prompt.of_steps(steps, {message.id: message.text for message in said.items})
 
 
 def joined(batch: Sequence[chat.News]) -> list[chat.News]:

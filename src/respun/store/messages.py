@@ -9,12 +9,14 @@ from respun.core.pages import Page, PageRequest
 from respun.core.problems import no_such
 from respun.core.threads import Message
 from respun.core.words import search_words
+from respun.store import contexts
 from respun.store.backend import Row, Tx
 from respun.store.codec import text_of, to_message
 from respun.store.paging import bury, page, place_in
 from respun.store.statements import load
 
 _sql: Final = load("messages")
+_ABOVE_ALL: Final = 1 << 62
 
 
 async def lock(tx: Tx, project: str, thread: str) -> None:
@@ -28,6 +30,8 @@ async def append(tx: Tx, project: str, thread: str, drafts: Sequence[Message]) -
     stored = tuple(replace(draft, position=first + offset) for offset, draft in enumerate(drafts))
     for message in stored:
         await _insert(tx, message)
+    if stored:
+        await contexts.ask_build(tx, thread, first, stored[-1].position)
     return stored
 
 
@@ -43,6 +47,8 @@ async def change(tx: Tx, thread: str, ident: str, changed: Callable[[Message], M
     if message.text != before.text:
         await _forget(tx, row["seq"], before)
         await _index(tx, row["seq"], message)
+    if contexts.is_pinned(message) != contexts.is_pinned(before):
+        await contexts.pin(tx, message)
     return message
 
 
@@ -62,6 +68,7 @@ async def delete(tx: Tx, thread: str, ident: str) -> None:
     if row is None:
         raise no_such("message", ident)
     await _forget(tx, row["seq"], _message(row))
+    await contexts.forget(tx, _message(row))
     await tx.one(_sql.delete, id=ident, thread=thread)
     await bury(tx, thread, ident, row["position"])
 
@@ -83,6 +90,12 @@ async def listed(tx: Tx, thread: str, request: PageRequest, run: str | None = No
 async def newest(tx: Tx, thread: str, below: int, limit: int) -> list[Message]:
     """The newest messages in front of position `below`, newest first."""
     rows = await tx.all(_sql.page_desc, thread=thread, low=0, high=below, limit=limit)
+    return [_message(row) for row in rows]
+
+
+async def following(tx: Tx, thread: str, above: int, limit: int) -> list[Message]:
+    """The messages behind position `above`, oldest first."""
+    rows = await tx.all(_sql.page_asc, thread=thread, low=above, high=_ABOVE_ALL, limit=limit)
     return [_message(row) for row in rows]
 
 

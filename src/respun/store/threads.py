@@ -9,7 +9,7 @@ from respun.core.assistants import Metadata
 from respun.core.pages import Page, PageRequest
 from respun.core.problems import no_such
 from respun.core.threads import Thread
-from respun.store import messages
+from respun.store import contexts, messages
 from respun.store.backend import Row, Tx
 from respun.store.code_files import Owner, note
 from respun.store.codec import text_of, to_thread
@@ -72,6 +72,7 @@ async def delete(tx: Tx, project: str, ident: str) -> None:
     await tx.run(_sql.drop_labels, place=row["seq"])
     await note(tx, Owner("thread", ident), None)
     await tx.run(_sql.to_purge, thread=ident)
+    await contexts.drop(tx, ident)
     await bury(tx, project, ident, row["seq"])
 
 
@@ -103,7 +104,7 @@ async def purge_some(tx: Tx) -> bool:
     """Remove some of what deleted threads left behind; whether there may be more."""
     row = await tx.one(_sql.next_purge)
     if row is None:
-        return False
+        return await contexts.purge_some(tx)
     thread = row["thread"]
     removed = await messages.purge(tx, thread, _PURGED_AT_ONCE)
     for statement in (_sql.purge_events, _sql.purge_steps, _sql.purge_runs):

@@ -22,6 +22,8 @@ WORDS: Final[dict[str, Word]] = {
     "boolean": Word("integer", "boolean"),
     "float": Word("real", "double precision"),
     "json": Word("text", "jsonb"),
+    # a table whose rows lie in the order of its key
+    "without_rowid": Word("without rowid", ""),
     # row locks: SQLite has one writer at a time and needs none
     "for_update": Word("", "for update"),
     "skip_locked": Word("", "for update skip locked"),

@@ -73,6 +73,8 @@ _OPERATIONS: Final = {
     "submit_tool_outputs": Described(objects.RunObject, bodies.OUTPUTS),
     "list_steps": Described(objects.StepObject, many=True, query=(*_PAGE, "include[]")),
     "get_step": Described(objects.StepObject, query=("include[]",)),
+    "get_context": Described(objects.ContextObject, query=("limit", "after")),
+    "preview_context": Described(objects.ContextObject, bodies.CONTEXT),
     "follow_run": Described(None, query=("starting_after",)),
     "list_files": Described(file_shapes.FileObject, many=True, query=("limit", "order", "after", "purpose")),
     "create_file": Described(file_shapes.FileObject, file_requests.FILE, form=True),

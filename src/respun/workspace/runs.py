@@ -23,6 +23,8 @@ from respun.engine.follow import stored
 from respun.engine.tools import kind_of
 from respun.store import assistants, effects, messages, runs, threads
 from respun.store.backend import Tx
+from respun.workspace import contexts
+from respun.workspace.contexts import Shown
 from respun.workspace.failures import Store, explained
 from respun.workspace.messages import new_messages
 from respun.workspace.resources import Resources
@@ -151,6 +153,14 @@ class Runs:
         )
         queued = next(one.after for one in happenings if isinstance(one.event, RunQueued))
         return Submitted(queued, happenings[0].number - 1)
+
+    async def context(self, project: str, thread: str, ident: str) -> Shown:
+        """What the run sends of its thread. Raises Problem while it has sent nothing."""
+
+        async def unit(tx: Tx) -> Shown:
+            return await contexts.of_run(tx, await _found(tx, project, thread, ident))
+
+        return await self._store.read(unit)
 
     async def steps(self, project: str, thread: str, ident: str, page: PageRequest) -> Page[Step]:
         async def unit(tx: Tx) -> Page[Step]:

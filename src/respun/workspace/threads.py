@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from msgspec import UNSET, structs
 
 from respun.core.assistants import Metadata
-from respun.core.drafts import ThreadChanges, ThreadDraft
+from respun.core.drafts import Preview, ThreadChanges, ThreadDraft
 from respun.core.machine import Cancel
 from respun.core.once import Once
 from respun.core.pages import Page, PageRequest
@@ -17,6 +17,8 @@ from respun.engine.engine import Engine
 from respun.store import effects, messages, runs, threads
 from respun.store.backend import Tx
 from respun.store.paging import buried_before
+from respun.workspace import contexts
+from respun.workspace.contexts import Shown
 from respun.workspace.failures import Store
 from respun.workspace.messages import new_messages
 from respun.workspace.resources import Resources
@@ -76,6 +78,10 @@ class Threads:
             return await threads.change(tx, project, ident, lambda before: structs.replace(before, **given))
 
         return await self._store.write(unit)
+
+    async def preview(self, project: str, ident: str, wanted: Preview) -> Shown:
+        """What a run would send of the thread."""
+        return await contexts.preview(self._store, self._engine, project, ident, wanted)
 
     async def delete(self, project: str, ident: str, once: Once | None = None) -> None:
         """Runs of the thread that are not done are cancelled first."""

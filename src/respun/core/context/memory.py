@@ -26,6 +26,8 @@ class Said(Struct, frozen=True):
     calls: bool = False
     pinned: bool = False
     day: str = ""
+    beside: int = 0
+    """Tokens of what is not text: images, calls."""
 
 
 class MemoryIndex:
@@ -52,7 +54,14 @@ class MemoryIndex:
 
     def add(self, message: Said) -> int:
         """Append a message; its position."""
-        reading = read(message.text, message.role, self._language, self._count, statements=self._statements)
+        reading = read(
+            message.text,
+            message.role,
+            self._language,
+            self._count,
+            statements=self._statements,
+            beside=message.beside,
+        )
         n = len(self._facts) + 1
         facts = Facts(n, message.role, reading.tokens, message.calls, reading.prefers, message.day)
         self._facts.append(facts)

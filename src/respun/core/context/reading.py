@@ -45,7 +45,8 @@ def read(
     `beside`: tokens of what is not text, such as images and calls.
     """
     passages = split(text, count)
-    tokens = sum(passage.tokens for passage in passages) + FRAME_TOKENS + beside
+    # The text as a whole: what is counted where no passages are known must be the same number.
+    tokens = count(text) + FRAME_TOKENS + beside
     found = Counter(terms(text, language))
     length = found.total()
     impacts = {term: impact(times, length, role, tokens) for term, times in found.items()}

@@ -128,11 +128,25 @@ _TOOL_CHOICE: Final = _nullable(
         ),
     )
 )
+# Ours beyond `auto` and `last_messages`: the other strategies and all the further keys.
+_CONTEXT_LIMIT: Final = {"max_context_tokens": _nullable(Integer())}
+_NO_NUMBER: Final = {**_ONLY_TYPE, "last_messages": _nullable(Integer()), **_CONTEXT_LIMIT}
+_AUTO: Final = {
+    "preset": _nullable(Choice(("economy", "balanced", "recall"))),
+    "recall_share": _nullable(Decimal(0, 1)),
+    "recall_max_tokens": _nullable(Integer(0)),
+    "window_keep": _nullable(Decimal(0, 1)),
+    "fill": _nullable(Flag()),
+    "pins": _nullable(Flag()),
+}
 _TRUNCATION: Final = _nullable(
     Tagged(
         {
-            "auto": Object({**_ONLY_TYPE, "last_messages": _nullable(Integer())}),
-            "last_messages": Object({**_ONLY_TYPE, "last_messages": _required(Integer())}),
+            "auto": Object({**_NO_NUMBER, **_AUTO}),
+            "last_messages": Object({**_ONLY_TYPE, "last_messages": _required(Integer()), **_CONTEXT_LIMIT}),
+            "drop_middle": Object(_NO_NUMBER),
+            "drop_oldest": Object(_NO_NUMBER),
+            "disabled": Object(_NO_NUMBER),
         }
     )
 )
@@ -214,6 +228,16 @@ RUN: Final = Object(
 )
 THREAD_AND_RUN: Final = Object(
     {**_RUN_FIELDS, "thread": _nullable(THREAD), "tool_resources": _nullable(_RESOURCE_IDS)},
+)
+
+CONTEXT: Final = Object(
+    {
+        "query": _nullable(_TEXT),
+        "model": _nullable(String(most=256)),
+        "assistant_id": _nullable(String()),
+        "max_prompt_tokens": _nullable(Integer()),
+        "truncation_strategy": _TRUNCATION,
+    }
 )
 
 OUTPUTS: Final = Object(

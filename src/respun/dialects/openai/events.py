@@ -102,6 +102,10 @@ def _status(before: Run, event: e.AnyEvent, after: Run, content: bool) -> Iterat
     yield b"thread.run." + after.status.encode(), _run(after)
 
 
+def _unseen(before: Run, event: e.AnyEvent, after: Run, content: bool) -> Iterator[Frame]:
+    yield from ()
+
+
 def _message_started(before: Run, event: e.MessageStarted, after: Run, content: bool) -> Iterator[Frame]:
     step, message = records(before, event)
     assert isinstance(step, Step)
@@ -219,6 +223,7 @@ def _annotation(index: int, note: Annotation) -> Json:
 _FRAMES: Final[dict[type, Callable[[Run, Any, Run, bool], Iterator[Frame]]]] = {
     e.RunQueued: _queued,
     e.RunStarted: _status,
+    e.ContextChosen: _unseen,
     e.MessageStarted: _message_started,
     e.RefusalAdded: _refusal,
     e.MessageEnded: _message_ended,

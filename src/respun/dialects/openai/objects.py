@@ -75,6 +75,64 @@ class LastError(Struct):
     message: str
 
 
+class ContextMessages(Struct):
+    """Of the thread, tool calls and results among them; `dropped` are those of which nothing is sent."""
+
+    total: int
+    whole: int
+    clipped: int
+    pinned: int
+    recalled: int
+    dropped: int
+
+
+class ContextSum(Struct):
+    """Tokens as the server counts them. `cached_tokens` is what the upstream says it had in its cache."""
+
+    strategy: str
+    model: str
+    context_window: int
+    budget: int
+    tokens_used: int
+    tokens_thread: int
+    messages: ContextMessages
+    window_start: int
+    cached_tokens: int | None
+    ms: float
+
+
+class ContextItemObject(Struct):
+    """A message, or several in a row. `first` and `last` are places in the thread, counted from 1.
+
+    `parts`: the characters that are sent, from and to; all of them if there is none. `reason` says why something was
+    left out.
+    """
+
+    id: str
+    object: Literal["thread.context.item"]
+    kind: Literal["pinned", "window", "recalled", "dropped"]
+    first: int
+    last: int
+    tokens: int
+    tokens_whole: int | None
+    message_id: str | None
+    last_message_id: str | None
+    role: str | None
+    parts: list[list[int]] | None
+    reason: str | None
+
+
+class ContextObject(Struct):
+    """What is sent of a thread, item by item; `data` is a page of them."""
+
+    object: Literal["list"]
+    context: ContextSum
+    data: list[ContextItemObject]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
 class RunObject(Struct):
     id: str
     object: Literal["thread.run"]
@@ -105,6 +163,8 @@ class RunObject(Struct):
     response_format: str | Json
     tool_choice: str | Json
     parallel_tool_calls: bool
+    context: ContextSum | UnsetType = UNSET
+    """Ours: what the run sends of its thread, from its first model call on."""
 
 
 class StepObject(Struct):

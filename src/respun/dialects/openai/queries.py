@@ -16,12 +16,18 @@ from respun.dialects.openai.validate import Choice, Integer, Pairs, missing, not
 CONTENT: Final = "step_details.tool_calls[*].file_search.results[*].content"
 
 _NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
+_LONGEST_NUMBER: Final = 9
 _LIMIT: Final = Integer(1, 100)
 _TIME: Final = Integer(0, 2**53)
 _ORDER: Final = Choice(("asc", "desc"))
 _METADATA_KEY: Final = re.compile(r"metadata\[(.*)\]", re.DOTALL)
 
 Query = Mapping[str, list[str]]
+
+
+class ItemPage(Struct, frozen=True):
+    after: int
+    limit: int
 
 
 class ThreadFilter(Struct, frozen=True):
@@ -56,6 +62,17 @@ def page(query: Query) -> PageRequest:
         after=last(query, "after") or None,
         before=last(query, "before") or None,
     )
+
+
+def items(query: Query) -> ItemPage:
+    """A page of items that are numbered: `after=item_20`."""
+    limit = integer(query, "limit", _LIMIT)
+    given = last(query, "after") or "item_0"
+    number = given.removeprefix("item_")
+    if not number.isascii() or not number.isdigit() or len(number) > _LONGEST_NUMBER:
+        message = f"Invalid 'after': '{shown(given)}'. Expected the id of an item, such as 'item_20'."
+        raise Problem(message, param="after", code="invalid_value")
+    return ItemPage(int(number), 20 if limit is None else limit)
 
 
 def run(query: Query) -> str | None:

@@ -22,17 +22,25 @@ from respun.core.assistants import (
     Tool,
     ToolResources,
 )
-from respun.core.drafts import AssistantChanges, AssistantDraft, MessageDraft, RunDraft, ThreadChanges, ThreadDraft
+from respun.core.drafts import (
+    AssistantChanges,
+    AssistantDraft,
+    MessageDraft,
+    Preview,
+    RunDraft,
+    ThreadChanges,
+    ThreadDraft,
+)
 from respun.core.events import Output
 from respun.core.ids import prefix_of
 from respun.core.problems import Problem, no_such
 from respun.core.runs import NamedToolChoice, Truncation
 from respun.core.threads import Attachment, ImageFile, ImageLink, Part, Text
 from respun.core.vector_stores import NewFile, StoreDraft
-from respun.dialects.openai import bodies
+from respun.dialects.openai import bodies, shapes
 from respun.dialects.openai.chunking import chunking
 from respun.dialects.openai.decoding import Json, decode
-from respun.dialects.openai.validate import Object, shown, wrong_id
+from respun.dialects.openai.validate import Object, missing, shown, wrong_id
 
 _LONGEST_ID: Final = 128
 
@@ -118,6 +126,20 @@ def run(body: bytes, strict: bool) -> RunRequest:
 def thread_and_run(body: bytes, strict: bool) -> ThreadRunRequest:
     given = checked(bodies.THREAD_AND_RUN, body, strict)
     return ThreadRunRequest(_thread(given.get("thread") or {}, "thread."), _run(given), bool(given.get("stream")))
+
+
+def preview(body: bytes, strict: bool) -> Preview:
+    given = checked(bodies.CONTEXT, body, strict)
+    assistant = given.get("assistant_id")
+    if not assistant and not given.get("model"):
+        raise missing("model")
+    return Preview(
+        model=given.get("model") or None,
+        assistant=check_id("assistant_id", "assistant", assistant) if assistant else None,
+        query=given.get("query"),
+        max_prompt_tokens=given.get("max_prompt_tokens"),
+        truncation=_truncation(given.get("truncation_strategy")),
+    )
 
 
 def outputs(body: bytes, strict: bool) -> OutputsRequest:
@@ -306,4 +328,6 @@ def _truncation(given: Json | None) -> Truncation:
     if not given:
         return Truncation()
     # Live answers show null beside "auto" (contract 3.1), whatever number came with it.
-    return Truncation(given["type"], given.get("last_messages") if given["type"] == "last_messages" else None)
+    most = given["last_messages"] if given["type"] == "last_messages" else None
+    ours = {name: given[name] for name in shapes.TRUNCATION_KEYS if given.get(name) is not None}
+    return Truncation(given["type"], most, **ours)

@@ -93,6 +93,7 @@ class Threads:
         return {
             "/threads": {"GET": self.list_threads, "POST": self.create_thread},
             "/threads/search": {"GET": self.search_threads},
+            "/threads/{thread_id}/context": {"POST": self.preview_context},
             "/threads/{thread_id}": {
                 "GET": self.get_thread,
                 "POST": self.modify_thread,
@@ -129,6 +130,13 @@ class Threads:
         ident = _thread(call)
         changes = requests.thread_changes(await call.json(), call.dialect.strict)
         return _answer(shapes.thread(await self._ws.change(call.project, ident, changes), made=True))
+
+    async def preview_context(self, call: Call) -> Answer:
+        """Ours: what a run would send of the thread, without running it."""
+        thread = _thread(call)
+        wanted = requests.preview(await call.json(), call.dialect.strict)
+        shown = await self._ws.preview(call.project, thread, wanted)
+        return _answer(shapes.context_page(shown, 0, len(shown.items)))
 
     async def delete_thread(self, call: Call) -> Answer:
         ident = _thread(call)
@@ -190,6 +198,7 @@ class Runs:
             f"{run}/steps": {"GET": self.list_steps},
             f"{run}/steps/{{step_id}}": {"GET": self.get_step},
             f"{run}/events": {"GET": self.follow_run},
+            f"{run}/context": {"GET": self.get_context},
         }
 
     async def create_thread_and_run(self, call: Call) -> Answer | Sending:
@@ -243,6 +252,12 @@ class Runs:
         thread, ident, content = _thread(call), _run(call), queries.wants_content(call.query)
         seen = queries.seen(call.query, call.header(b"last-event-id"))
         return self._stream(await self._ws.get(call.project, thread, ident), seen, content)
+
+    async def get_context(self, call: Call) -> Answer:
+        """Ours: what the run sent of its thread, what it shortened and left out, and why."""
+        page = queries.items(call.query)
+        shown = await self._ws.context(call.project, _thread(call), _run(call))
+        return _answer(shapes.context_page(shown, page.after, page.limit))
 
     def _stream(self, run: Run, seen: Position, content: bool) -> Stream:
         return Stream(self._ws.follow(run, seen.after), seen, content)

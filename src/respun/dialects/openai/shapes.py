@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol, TypeVar, assert_never
 
 import msgspec
+from msgspec import UNSET
 
 from respun.core.assistants import (
     Assistant,
@@ -18,8 +19,9 @@ from respun.core.assistants import (
     ToolResources,
 )
 from respun.core.code import code_of
+from respun.core.events import ContextItem
 from respun.core.pages import Page
-from respun.core.runs import NamedToolChoice, Run, RunError, Step, ToolCall
+from respun.core.runs import Context, NamedToolChoice, Run, RunError, Step, ToolCall, Truncation
 from respun.core.threads import (
     Annotation,
     Attachment,
@@ -37,6 +39,10 @@ from respun.core.usage import Usage
 from respun.dialects.openai.objects import (
     AssistantObject,
     CompletionTokensDetails,
+    ContextItemObject,
+    ContextMessages,
+    ContextObject,
+    ContextSum,
     Json,
     LastError,
     ListObject,
@@ -47,6 +53,7 @@ from respun.dialects.openai.objects import (
     ThreadObject,
     UsageObject,
 )
+from respun.workspace import Shown
 
 T = TypeVar("T")
 
@@ -58,6 +65,15 @@ class Identified(Protocol):
     def id(self) -> str: ...
 
 
+TRUNCATION_KEYS: Final = (
+    "preset",
+    "recall_share",
+    "recall_max_tokens",
+    "window_keep",
+    "fill",
+    "pins",
+    "max_context_tokens",
+)
 encode: Final[Callable[[Any], bytes]] = msgspec.json.Encoder().encode
 _RANKING: Final = RankingOptions()
 
@@ -143,12 +159,61 @@ def run(given: Run, *, streamed: bool = False) -> RunObject:
         reasoning_effort=plan.reasoning_effort,
         max_completion_tokens=plan.max_completion_tokens,
         max_prompt_tokens=plan.max_prompt_tokens,
-        truncation_strategy={"type": plan.truncation.type, "last_messages": plan.truncation.last_messages},
+        truncation_strategy=_truncation(plan.truncation),
         incomplete_details={"reason": given.limit_reached} if given.limit_reached else None,
         usage=usage(given.usage) if given.done else None,
         response_format=response_format(plan.response_format),
         tool_choice=_tool_choice(plan.tool_choice),
         parallel_tool_calls=plan.parallel_tool_calls,
+        context=context(given.context, given.usage.cached if given.done else None) if given.context else UNSET,
+    )
+
+
+def context(given: Context, cached: int | None = None) -> ContextSum:
+    return ContextSum(
+        strategy=given.strategy,
+        model=given.model,
+        context_window=given.window,
+        budget=given.budget,
+        tokens_used=given.used,
+        tokens_thread=given.total,
+        messages=ContextMessages(
+            given.messages, given.whole, given.clipped, given.pinned, given.recalled, given.dropped
+        ),
+        window_start=given.start,
+        cached_tokens=cached,
+        ms=given.ms,
+    )
+
+
+def context_page(given: Shown, after: int, limit: int) -> ContextObject:
+    """The items behind number `after`, which is 0 for the first page."""
+    chosen = given.items[after : after + limit]
+    data = [_context_item(number, item) for number, item in enumerate(chosen, after + 1)]
+    return ContextObject(
+        object="list",
+        context=context(given.context, given.cached),
+        data=data,
+        first_id=data[0].id if data else None,
+        last_id=data[-1].id if data else None,
+        has_more=after + limit < len(given.items),
+    )
+
+
+def _context_item(number: int, given: ContextItem) -> ContextItemObject:
+    return ContextItemObject(
+        id=f"item_{number}",
+        object="thread.context.item",
+        kind=given.kind,
+        first=given.first,
+        last=given.last,
+        tokens=given.tokens,
+        tokens_whole=given.of or None,
+        message_id=given.source or None,
+        last_message_id=given.to or None,
+        role=given.role or None,
+        parts=[list(part) for part in given.parts] or None,
+        reason=given.reason or None,
     )
 
 
@@ -319,6 +384,12 @@ def _function(given: Function) -> Json:
 
 def _attachment(given: Attachment) -> Json:
     return {"file_id": given.file, "tools": [{"type": kind} for kind in given.tools]}
+
+
+def _truncation(given: Truncation) -> Json:
+    """OpenAI's object exactly, and what else was asked for."""
+    ours = {name: value for name in TRUNCATION_KEYS if (value := getattr(given, name)) is not None}
+    return {"type": given.type, "last_messages": given.last_messages, **ours}
 
 
 def _tool_choice(given: str | NamedToolChoice) -> str | Json:
