@@ -61,15 +61,24 @@ class Search(Protocol):
 
 
 class SearchTool:
-    """`window` is a model's context in tokens, `count` counts tokens of a text."""
+    """`window` is a model's context in tokens, `count` counts tokens of a text.
+
+    `cites`: whether a model can copy a marker. One that can't is confused by them, and is given the bare texts.
+    """
 
     def __init__(
-        self, backend: Backend, search: Search, window: Callable[[str], int], count: Callable[[str], int]
+        self,
+        backend: Backend,
+        search: Search,
+        window: Callable[[str], int],
+        count: Callable[[str], int],
+        cites: Callable[[str], bool] = lambda model: True,
     ) -> None:
         self._backend = backend
         self._search = search
         self._window = window
         self._count = count
+        self._cites = cites
 
     def offer(self, run: Run) -> chat.ChatTool:
         return _OFFER
@@ -100,11 +109,13 @@ class SearchTool:
         shown = self._that_fit(run, found.found)
         turn = citing_turn(run.turn - 1, call, run)
         lines = [] if whole else [_INGESTING]
-        if shown:
-            lines.append(_HOW_TO_CITE.format(example=marker(turn, 0, shown[0].filename)))
-        else:
+        if not shown:
             lines.append("Nothing was found.")
-        lines += [_shown(marker(turn, place, passage.filename), passage) for place, passage in enumerate(shown)]
+        elif self._cites(run.plan.model):
+            lines.append(_HOW_TO_CITE.format(example=marker(turn, 0, shown[0].filename)))
+            lines += [_shown(marker(turn, place, passage.filename), passage) for place, passage in enumerate(shown)]
+        else:
+            lines += [f"From {passage.filename}: {passage.text}" for passage in shown]
         ranking = options.ranking_options or RankingOptions()
         details: dict[str, object] = {
             "ranking_options": {"ranker": ranking.ranker, "score_threshold": ranking.score_threshold},

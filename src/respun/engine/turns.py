@@ -6,6 +6,7 @@ from contextlib import aclosing
 from time import perf_counter
 from typing import Any, Final, cast
 
+import msgspec
 from msgspec.structs import replace
 
 from respun.core import chat
@@ -21,7 +22,7 @@ from respun.engine.context import Chooser
 from respun.engine.indexing import Indexing
 from respun.engine.prompts import AutoStrategy, Prepared, Prompts, Turn
 from respun.engine.tools import Tools, sources
-from respun.store import runs
+from respun.store import messages, runs
 from respun.store.backend import Backend
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 Take = Callable[[Sequence[Input]], Awaitable[None]]
 
 _MOST_STEPS: Final = 200
+_LOOKED_BACK: Final = 10
 _CODES: Final[dict[chat.ModelErrorKind, ErrorCode]] = {
     "rate_limited": "rate_limit_exceeded",
     "quota": "rate_limit_exceeded",
@@ -44,7 +46,8 @@ class TooLong(Exception):
 class Turns:
     """Makes model calls. `window` is a model's context in tokens, `count` counts tokens where an upstream doesn't.
 
-    `indexing.run` is a chore of the server's; `auto` is what the strategy of that name means here.
+    `indexing.run` is a chore of the server's; `auto` is what the strategy of that name means here. A model that
+    doesn't choose its tools well (`chooses_tools`) is given what the files say before it is asked.
     """
 
     def __init__(
@@ -55,10 +58,12 @@ class Turns:
         count: Callable[[str], int],
         tools: Tools | None = None,
         auto: AutoStrategy = "balanced",
+        chooses_tools: Callable[[str], bool] = lambda model: True,
     ) -> None:
         self._backend = backend
         self._provider = provider
         self._count = count
+        self._chooses_tools = chooses_tools
         self.tools = tools or Tools()
         self._unstored: dict[str, tuple[Message, ...]] = {}
         self.indexing = Indexing(backend, count)
@@ -74,7 +79,11 @@ class Turns:
 
     async def call_model(self, run: Run, take: Take) -> None:
         steps = await self._steps(run) if run.turn else ()
-        turn = Turn(run, self._unstored.pop(run.id, ()), steps, self.tools.offers(run))
+        drafts = self._unstored.pop(run.id, ())
+        if self._wants_search_first(run):
+            await take(asked_to_search(await self._question(run, drafts)))
+            return
+        turn = Turn(run, drafts, steps, self.tools.offers(run))
         try:
             try:
                 await self._stream(turn, await self.prompts.prepare(turn), take)
@@ -85,6 +94,17 @@ class Turns:
         except chat.ModelError as error:
             log.warning("model call failed", extra={"run": run.id, "kind": error.kind, "error": error.message})
             await take((ModelFailed(RunError(_CODES.get(error.kind, "server_error"), error.message)),))
+
+    def _wants_search_first(self, run: Run) -> bool:
+        if run.turn or run.plan.tool_choice == "none" or self._chooses_tools(run.plan.model):
+            return False
+        return any(offer.function.name == "file_search" for offer in self.tools.offers(run))
+
+    async def _question(self, run: Run, drafts: Sequence[Message]) -> str:
+        """What the user said last."""
+        stored = await self._backend.read(lambda tx: messages.newest(tx, run.thread, 1 << 62, _LOOKED_BACK))
+        said = [message.text for message in (*reversed(drafts), *stored) if message.role == "user"]
+        return said[0] if said else ""
 
     async def call_tools(self, project: str, run: Run, calls: tuple[ToolCall, ...]) -> tuple[Output, ...]:
         return await self.tools.answer(project, run, calls)
@@ -126,6 +146,12 @@ class Turns:
     async def _steps(self, run: Run) -> Sequence[Step]:
         page = await self._backend.read(lambda tx: runs.steps(tx, run.id, PageRequest(_MOST_STEPS, "asc")))
         return page.items
+
+
+def asked_to_search(question: str) -> tuple[Input, ...]:
+    """As if the model had called the tool: the same step, results and citations follow."""
+    arguments = msgspec.json.encode({"queries": [question]}).decode()
+    return (chat.ToolCallDelta(0, None, "file_search", arguments), chat.Finished("tool_calls", Usage()))
 
 
 def joined(batch: Sequence[chat.News]) -> list[chat.News]:

@@ -64,7 +64,7 @@ class App:
             count,
             _library_settings(config),
         )
-        turns = Turns(backend, models.router, _window, count, self._tools())
+        turns = Turns(backend, models.router, _window, count, self._tools(), chooses_tools=models.chooses_tools)
         self._engine = Engine(backend, turns, clock, _engine_settings(config))
         workspace = Workspace(backend, self._engine, self._cards, _rules(config), library=self._library)
         self._asgi = self._assemble(workspace)
@@ -97,7 +97,8 @@ class App:
         """The hosted tools that can work here."""
         if find_spec("tantivy") is None:
             return Tools()
-        return Tools({"file_search": SearchTool(self.backend, self._library.search, _window, count)})
+        search = SearchTool(self.backend, self._library.search, _window, count, self._models.chooses_tools)
+        return Tools({"file_search": search})
 
     def _assemble(self, workspace: Workspace) -> ASGIApp:
         dialect = Dialect(poll_ms=self._config.poll_after_ms, max_body=self._config.max_body_bytes)

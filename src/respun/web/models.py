@@ -74,6 +74,14 @@ class Models:
             if not is_present(provider.model, self._config.models_folder):
                 self._fetching.append(asyncio.create_task(_fetch(provider.model, self._config, environ)))
 
+    def chooses_tools(self, model: str) -> bool:
+        """False where a model too small to choose a tool answers under this name."""
+        choices = self.router.routes.choices(model)
+        small = {
+            f"embedded {name}" for name, own in self.upstreams.embedded.items() if not own.model.profile.chooses_tools
+        }
+        return not choices or choices[0].upstream not in small
+
     async def aclose(self) -> None:
         """When no model call is running any more."""
         for task in self._fetching:
