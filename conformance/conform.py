@@ -161,8 +161,8 @@ model says what it said then, and status, keys, types, nulls and values of the a
 exchanges.
 
 **schemathesis** makes requests from the server's own `/openapi.json`, with links so that it reaches existing threads,
-messages, runs and steps. One row counts requests; not as it should be is a 5xx, a status other than 200, {refused},
-a body or a content type that the file denies.
+messages, runs and steps. One row counts requests; not as it should be is a 5xx, a status other than 200, {refused}
+(405 for methods that there aren't), a body or a content type that the file denies.
 
 ## Streams
 
@@ -192,9 +192,9 @@ Where an SDK can't read a stream:
 ## Programs
 
 `make test-clients` runs programs of these libraries unchanged, each in an environment of its own, with tool calls and,
-where the library has them, streams: `openai` 3.54, 2.54, 1.109 and 1.29 for Python; `openai` 6.49 and 4.104 for Node;
-LangChain's `OpenAIAssistantRunnable` and `OpenAIAssistantV2Runnable`; Semantic Kernel's, AutoGen's and LlamaIndex's
-`OpenAIAssistantAgent`; `azure-ai-agents` 1.1.
+where the library has them, streams: `openai` 2.54, 1.109 and 1.29 for Python (3.54 is driven by `make test`); `openai`
+6.49 and 4.104 for Node; LangChain's `OpenAIAssistantRunnable` and `OpenAIAssistantV2Runnable`; Semantic Kernel's,
+AutoGen's and LlamaIndex's `OpenAIAssistantAgent`; `azure-ai-agents` 1.1.
 """
 
 

@@ -23,14 +23,14 @@ _LONGEST_RUN = 10.0
 
 DIFFERENT = {
     r"messages.*\.(status|incomplete_details|incomplete_at|completed_at): added": (
-        "The API left these four out of a message it sent by REST, against its own schema and the types of its SDKs; "
-        "they are always there."
+        "The API left `status`, `incomplete_details`, `incomplete_at` and `completed_at` out of messages sent by REST, "
+        "against its own schema and the types of its SDKs; here they are always there."
     ),
     r"\.step\..*\.(expired_at|metadata): added": (
-        "The API left these two out of a run step, against its schema and the types of its SDKs; they are always there."
+        "The API left `expired_at` and `metadata` out of run steps, against its own schema; here they are always there."
     ),
-    r"GET /assistants \.has_more": "The account of the recordings had further assistants.",
-    r"GET /models .*\.(created|owned_by): ": "The list joins those of all upstreams; it tells no makers.",
+    r"GET /assistants \.has_more": "`has_more` of assistants: the account of the recordings had others besides those of the recorded test.",
+    r"GET /models .*\.(created|owned_by): ": "`created` and `owned_by` of models: the list joins those of all upstreams and tells no makers.",
     r"\.(status: 'in_progress', recorded 'queued'|started_at: int, recorded null)$": (
         "A run starts within milliseconds, so a look that found it queued then finds it in progress."
     ),
