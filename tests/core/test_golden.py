@@ -108,7 +108,7 @@ def stories() -> dict[str, History]:
     made["resume_in_mid_sentence"].take(*HELLO, Resume(1 << 16), *HELLO, STOP)
     made["resume_in_mid_call"].take(*ASKED[:2], Resume(1 << 16), *ASKED)
     made["resume_in_mid_call"].take(told(made["resume_in_mid_call"]), Start(), *HELLO, STOP)
-    made["limit"].take(ASKED[0], ASKED[-1])
+    made["limit"].take(ASKED[0], ASKED[2], ASKED[-1])
     made["limit"].take(told(made["limit"]), Start())
     return made
 

@@ -53,7 +53,7 @@ class Door:
             return {"type": "http.request"}
 
         given = [(name.replace("_", "-").lower().encode(), value.encode()) for name, value in headers.items()]
-        scope: dict[str, Any] = {"type": "http", "path": path, "headers": given}
+        scope: dict[str, Any] = {"type": "http", "method": "GET", "path": path, "headers": given}
         await self._auth(scope, receive, send)
         answered.project = scope.get("respun.project")
         return answered
@@ -177,6 +177,24 @@ async def test_a_store_that_does_not_answer_is_no_open_door(door: Door, backend:
     await backend.close()
     refused = await door.ask(host="localhost")
     assert refused.status == 503
+
+
+async def test_refusals_carry_the_headers_that_every_answer_has(door: Door, backend: Backend) -> None:
+    foreign = await door.ask(host="evil.example")
+    await make(backend)
+    door.clock += 1.0
+    keyless = await door.ask(host="localhost")
+    await backend.close()
+    door.clock += 1.0
+    silent = await door.ask(host="localhost")
+    assert [foreign.status, keyless.status, silent.status] == [403, 401, 503]
+    ids = {refused.headers[b"x-request-id"] for refused in (foreign, keyless, silent)}
+    assert len(ids) == 3
+    for refused in (foreign, keyless, silent):
+        assert refused.headers[b"openai-version"] == b"2020-10-01"
+        assert int(refused.headers[b"openai-processing-ms"]) >= 1
+    assert keyless.headers[b"x-should-retry"] == b"false"
+    assert silent.headers[b"x-should-retry"] == b"true"
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "::1", "[::1]"])

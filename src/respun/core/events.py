@@ -127,13 +127,17 @@ class ActionRequired(Struct, frozen=True, tag_field="e", tag="action"):
 
 
 class Output(Struct, frozen=True, omit_defaults=True):
-    """`output` is what the model is told; `details` what the step shows; `images` and `files` are ids of new files."""
+    """`output` is what the model is told; `details` what the step shows; `images` and `files` are ids of new files.
+
+    `unreadable`: the arguments were no JSON object, so nobody was asked.
+    """
 
     call: str
     output: str
     details: dict[str, object] | None = None
     images: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    unreadable: bool = False
 
 
 class OutputsGiven(Struct, frozen=True, tag_field="e", tag="outputs"):

@@ -149,6 +149,7 @@ def _outputs_given(run: Run, event: OutputsGiven) -> Changes:
     answered = answer(run, event)
     return {
         "calls": answered if answered.owed else None,
+        "unreadable": run.unreadable + any(output.unreadable for output in event.outputs),
         "images": (*run.images, *(image for output in event.outputs for image in output.images)),
         "files": (*run.files, *(file for output in event.outputs for file in output.files)),
     }

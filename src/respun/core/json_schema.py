@@ -48,10 +48,6 @@ def misfit(text: str, schema: Schema | None = None) -> str | None:
     return _reason(validator, found)
 
 
-def is_object(text: str) -> bool:
-    return misfit(text) is None
-
-
 def _reason(validator: "Validator", found: Any) -> str:
     from jsonschema_rs import ValidationError
 

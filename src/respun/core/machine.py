@@ -38,6 +38,7 @@ from respun.core.events import (
 )
 from respun.core.fold import evolve, opened, replay
 from respun.core.ids import Kind
+from respun.core.json_schema import misfit
 from respun.core.runs import (
     Context,
     OpenMessage,
@@ -165,6 +166,13 @@ def decide(run: Run, given: Input, fresh: Fresh) -> Events:
 
 
 INTERRUPTED = RunError("server_error", "The server stopped while this was being written; the run went on without it.")
+UNREADABLE = RunError(
+    "server_error",
+    "The model called functions with arguments that are no JSON object, again after it was told so twice. Use an abler "
+    "model, or functions with simpler parameters.",
+)
+_MOST_UNREADABLE = 2
+"""Turns of a run after which the model is told what is wrong with its arguments."""
 FILTERED = RunError("server_error", "The model's content filter stopped its answer.")
 
 
@@ -241,18 +249,26 @@ def _finished(run: Run, given: chat.Finished, fresh: Fresh) -> Events:
 def _calls_made(run: Run, reason: chat.FinishReason, usage: Usage, fresh: Fresh) -> Events:
     # Some models speak on after their calls: that is a message of its own, and whole.
     said = (_end_message(run.message, fresh, None, None),) if run.message else ()
-    made: Events = (*said, CallsMade(fresh.now, usage))
+    made: Events = (*said, *_empty_objects(run), CallsMade(fresh.now, usage))
     if reason == "length":
         return (*made, RunIncomplete(fresh.now, "max_completion_tokens"))
     if reason == "content_filter":
         return (*made, RunFailed(fresh.now, FILTERED))
     after = replay(made, run)
     assert after.calls is not None
-    refused = tuple(Output(call.id, why) for call in after.calls.calls if (why := _refusal_of(run.plan, call)))
+    refused = tuple(output for call in after.calls.calls if (output := _refusal_of(run.plan, call)))
     if not refused:
         return (*made, *_after_outputs(after, fresh))
+    if run.unreadable >= _MOST_UNREADABLE and any(output.unreadable for output in refused):
+        return (*made, RunFailed(fresh.now, UNREADABLE))
     told = OutputsGiven(fresh.now, refused)
     return (*made, told, *_after_outputs(evolve(after, told), fresh))
+
+
+def _empty_objects(run: Run) -> Events:
+    """Some models write nothing where a function takes nothing; callers read JSON."""
+    calls = run.writing.calls if run.writing else ()
+    return tuple(ArgumentsAdded(at, "{}") for at, call in enumerate(calls) if not str(call.arguments).strip())
 
 
 def _outputs(run: Run, given: Outputs, fresh: Fresh) -> Events:
@@ -363,12 +379,18 @@ def _kind_of(plan: Plan, name: str) -> ToolKind:
     return "function"
 
 
-def _refusal_of(plan: Plan, call: ToolCall) -> str | None:
+def _refusal_of(plan: Plan, call: ToolCall) -> Output | None:
     """What the model is told at once about a call that nobody can answer."""
-    names = sorted(tool.function.name for tool in plan.tools if isinstance(tool, FunctionTool))
-    if call.hosted or call.name in names:
+    if call.hosted:
         return None
-    return f"There is no tool named {call.name!r}. The tools are: {', '.join(names) or 'none'}."
+    names = sorted(tool.function.name for tool in plan.tools if isinstance(tool, FunctionTool))
+    if call.name not in names:
+        return Output(call.id, f"There is no tool named {call.name!r}. The tools are: {', '.join(names) or 'none'}.")
+    wrong = misfit(call.arguments)
+    if wrong is None:
+        return None
+    words = f"The arguments of {call.name!r} can't be read: {wrong}. Call it again with one JSON object."
+    return Output(call.id, words, unreadable=True)
 
 
 _DECIDE: dict[type, Callable[[Run, Any, Fresh], Events]] = {

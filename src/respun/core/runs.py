@@ -185,7 +185,7 @@ class Run(Struct, frozen=True):
 
     `ended_at` is the time of the final status, whichever it is. `message` and `writing` are what a model call in
     progress has brought so far; they are in the events, not in the stored row. `images` and `files` were made by tools
-    and wait for the next message.
+    and wait for the next message. `unreadable` counts turns with arguments that were no JSON object.
     """
 
     id: str
@@ -198,6 +198,7 @@ class Run(Struct, frozen=True):
     metadata: Metadata = {}
     number: int = 0
     turn: int = 0
+    unreadable: int = 0
     started_at: float | None = None
     ended_at: float | None = None
     last_error: RunError | None = None

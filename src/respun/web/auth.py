@@ -17,7 +17,8 @@ import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from respun import telemetry
-from respun.core.problems import Problem, ProblemKind
+from respun.core.problems import Problem
+from respun.dialects.openai.answers import Call, Dialect, refuse
 from respun.dialects.openai.problems import Refused
 from respun.dialects.openai.problems import error_body as openai_body
 from respun.store import keys
@@ -32,7 +33,7 @@ PROJECT: Final = "default"
 _REMEMBERED_SECONDS: Final = 1.0
 _NOTED_SECONDS: Final = 60.0
 _MOST_REMEMBERED: Final = 4096
-_STATUS: Final[dict[ProblemKind, int]] = {"unauthorized": 401, "forbidden": 403, "unavailable": 503}
+_ASK_BROWSER: Final = ((b"www-authenticate", b'Basic realm="respun: any user, a key as password", charset="UTF-8"'),)
 
 
 class Known(msgspec.Struct, frozen=True, gc=False):
@@ -61,7 +62,7 @@ class Auth:
         """
         self._app = app
         self._backend = backend
-        self._error_body = error_body
+        self._dialect = Dialect(error_body=error_body)
         self._loopback = loopback
         self._monotonic = monotonic
         self._now = now
@@ -76,23 +77,18 @@ class Auth:
             try:
                 scope["respun.project"] = await self._project_of(scope)
             except Problem as problem:
-                await self._refuse(scope, send, problem)
+                await self._refuse(scope, receive, send, problem)
                 return
             except StoreError as error:
                 log.error("keys can't be looked up", reason=str(error))
                 silent = Problem("The store doesn't answer. Try again shortly.", kind="unavailable")
-                await self._refuse(scope, send, silent)
+                await self._refuse(scope, receive, send, silent)
                 return
         await self._app(scope, receive, send)
 
-    async def _refuse(self, scope: Scope, send: Send, problem: Problem) -> None:
-        status = _STATUS[problem.kind]
-        body = self._error_body(problem, Refused(status, scope["path"], ""))
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        if status == 401 and scope["path"] in DOCS:
-            headers.append((b"www-authenticate", b'Basic realm="respun: any user, a key as password", charset="UTF-8"'))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, problem: Problem) -> None:
+        more = _ASK_BROWSER if problem.kind == "unauthorized" and scope["path"] in DOCS else ()
+        await refuse(Call(self._dialect, scope, receive), problem, send, more=more)
 
     async def _project_of(self, scope: Scope) -> str:
         now = self._monotonic()

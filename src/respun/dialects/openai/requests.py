@@ -33,6 +33,7 @@ from respun.core.drafts import (
 )
 from respun.core.events import Output
 from respun.core.ids import prefix_of
+from respun.core.json_schema import BadSchema, check_schema
 from respun.core.problems import Problem, no_such
 from respun.core.runs import NamedToolChoice, Truncation
 from respun.core.threads import Attachment, ImageFile, ImageLink, Part, Text
@@ -40,7 +41,7 @@ from respun.core.vector_stores import NewFile, StoreDraft
 from respun.dialects.openai import bodies, shapes
 from respun.dialects.openai.chunking import chunking
 from respun.dialects.openai.decoding import Json, decode
-from respun.dialects.openai.validate import Object, missing, shown, wrong_id
+from respun.dialects.openai.validate import Object, missing, shown, wrong_id, wrong_type
 
 _LONGEST_ID: Final = 128
 
@@ -248,7 +249,20 @@ def _format(given: str | Json | None) -> ResponseFormat | Literal["auto"] | None
         case "json_object":
             return JsonObjectFormat()
         case _:
-            return JsonSchemaFormat(msgspec.convert(given["json_schema"], NamedSchema))
+            return JsonSchemaFormat(_named_schema(given["json_schema"]))
+
+
+def _named_schema(given: Json) -> NamedSchema:
+    """Checked here, because a schema that is none would fail every run that is held to it."""
+    schema = given.get("schema")
+    place = "response_format.json_schema.schema"
+    if schema is not None and not isinstance(schema, dict):
+        raise wrong_type(place, "an object", schema)
+    try:
+        check_schema(schema or {})
+    except BadSchema as error:
+        raise Problem(f"Invalid schema for response_format '{given['name']}': {error}.", param=place) from None
+    return msgspec.convert(given, NamedSchema)
 
 
 def _plain_format(given: str | Json | None) -> ResponseFormat | None:
