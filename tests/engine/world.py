@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryDirectory
@@ -43,8 +43,8 @@ class World:
     engine: Engine
     workspace: Workspace
     model: Provider
+    folder: Path
     assistant: str = ""
-    runs: list[Run] = field(default_factory=list)
 
     async def thread(self, *texts: str) -> str:
         drafts = tuple(said(text) for text in texts)
@@ -105,8 +105,8 @@ async def world(
     backend = await open_backend(place)
     model = model or Scripted()
     engine = Engine(backend, Turns(backend, model, lambda name: 8192, count), Clock(), settings)
-    blobs = TemporaryDirectory()
-    made = World(backend, engine, use_cases(backend, engine, Path(blobs.name), rules), model)
+    files = TemporaryDirectory()
+    made = World(backend, engine, use_cases(backend, engine, Path(files.name), rules), model, Path(files.name))
     await engine.start()
     try:
         drafted = AssistantDraft(model="scripted", tools=TOOLS)
@@ -115,17 +115,17 @@ async def world(
     finally:
         await engine.stop()
         await backend.close()
-        blobs.cleanup()
+        files.cleanup()
 
 
-def use_cases(backend: Backend, engine: Engine, blobs: Path, rules: RunRules | None = None) -> Workspace:
-    kept = DiskBlobs(blobs, lambda: token_hex(16))
-    library = Library(backend, kept, Embeddings(_no_embeddings, monotonic), engine.clock, blobs / "indexes", len)
+def use_cases(backend: Backend, engine: Engine, folder: Path, rules: RunRules | None = None) -> Workspace:
+    kept = DiskBlobs(folder / "blobs", lambda: token_hex(16))
+    library = Library(backend, kept, Embeddings(_no_embeddings, monotonic), engine.clock, folder / "indexes", count)
     return Workspace(backend, engine, _no_models, rules, library=library)
 
 
-async def _no_embeddings() -> None:
-    return None
+async def _no_embeddings() -> Any:
+    raise AssertionError("nothing is searched here")
 
 
 async def _no_models() -> tuple[Any, ...]:
