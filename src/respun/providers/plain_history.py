@@ -38,6 +38,19 @@ def in_plain_words(messages: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
     return tuple(plain)
 
 
+def with_outputs_in_front(messages: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
+    """The newest outputs told before the question that they are for: a small model answers what it reads last."""
+    asked = next((n for n in range(len(messages) - 1, -1, -1) if isinstance(messages[n], UserMessage)), None)
+    if asked is None:
+        return tuple(messages)
+    question = messages[asked]
+    outputs = [message.content for message in messages[asked + 1 :] if isinstance(message, ToolMessage)]
+    assert isinstance(question, UserMessage)
+    if not outputs or not isinstance(question.content, str):
+        return tuple(messages)
+    return (*messages[:asked], UserMessage("\n\n".join((*outputs, question.content))))
+
+
 def _tell(plain: list[ChatMessage], outputs: list[str]) -> None:
     if outputs:
         plain.append(UserMessage("\n\n".join(outputs)))

@@ -26,7 +26,7 @@ from respun.core.chat import (
 )
 from respun.core.ids import spell
 from respun.providers.json_turn import TurnReader
-from respun.providers.plain_history import in_plain_words, with_system
+from respun.providers.plain_history import in_plain_words, with_outputs_in_front, with_system
 from respun.providers.route import Closes, ListsModels
 
 Mode = Literal["full", "directed"]
@@ -110,8 +110,9 @@ class _AnswerReader:
 
 def adapt(request: ModelRequest, mode: Mode = "full") -> Adapted:
     """Pure: the request as a model without tools can be asked it."""
+    messages = with_outputs_in_front(request.messages) if mode == "directed" else request.messages
     plain = msgspec.structs.replace(
-        request, messages=in_plain_words(request.messages), tools=(), tool_choice=None, parallel_tool_calls=None
+        request, messages=in_plain_words(messages), tools=(), tool_choice=None, parallel_tool_calls=None
     )
     tools, may_reply = _offered(request, mode)
     if not tools:
