@@ -71,6 +71,9 @@ class SearchTool:
         self._window = window
         self._count = count
 
+    async def missing(self) -> str | None:
+        return None
+
     def offer(self, run: Run) -> chat.ChatTool:
         return _OFFER
 
