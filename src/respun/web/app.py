@@ -28,7 +28,7 @@ from respun.engine.library import Library, LibrarySettings
 from respun.engine.search_tool import SearchTool
 from respun.engine.tools import HostedTool, Tools
 from respun.engine.turns import Turns
-from respun.providers.tokens import count
+from respun.providers.tokens import Counter, count
 from respun.store.backend import Backend
 from respun.store.blobs import DiskBlobs
 from respun.store.opening import open_backend
@@ -42,9 +42,6 @@ from respun.workspace import ModelCard, Workspace
 from respun.workspace.runs import RunRules
 
 log: Final = telemetry.log("app")
-
-# What a model is taken to hold of a conversation, in tokens, where nothing better is known.
-_WINDOW: Final = 8192
 
 
 class App:
@@ -68,7 +65,16 @@ class App:
             _library_settings(config),
         )
         self._code = CodeInterpreter(backend, self._library, code_settings(config))
-        turns = Turns(backend, models.router, _window, count, self._tools(), chooses_tools=models.chooses_tools)
+        self._count = Counter()
+        turns = Turns(
+            backend,
+            models.router,
+            models.windows.of,
+            self._count,
+            self._tools(),
+            config.auto_strategy,
+            models.chooses_tools,
+        )
         self._engine = Engine(backend, turns, clock, _engine_settings(config))
         workspace = Workspace(backend, self._engine, self._cards, _rules(config), library=self._library)
         self._asgi = self._assemble(workspace)
@@ -81,6 +87,8 @@ class App:
         self._started = True
         self._models.startup(os.environ)
         await self._code.start()
+        if self._config.exact_tokens:
+            await self._count.load()
         await self._engine.start()
         await self._library.start()
 
@@ -104,8 +112,8 @@ class App:
         tools: dict[ToolKind, HostedTool] = {"code_interpreter": self._code}
         if find_spec("tantivy") is None:
             return Tools(tools, {"file_search": "its packages are missing (pip install 'respun[retrieval]')."})
-        chooses = self._models.chooses_tools
-        tools["file_search"] = SearchTool(self.backend, self._library.search, _window, count, chooses)
+        windows, chooses = self._models.windows.of, self._models.chooses_tools
+        tools["file_search"] = SearchTool(self.backend, self._library.search, windows, count, chooses)
         return Tools(tools)
 
     def _assemble(self, workspace: Workspace) -> ASGIApp:
@@ -126,10 +134,6 @@ class App:
 
     async def _cards(self) -> tuple[ModelCard, ...]:
         return tuple(ModelCard(name, 0, "respun") for name in await self._models.router.models())
-
-
-def _window(model: str) -> int:
-    return _WINDOW
 
 
 def _error_body(problem: Problem, refused: Refused) -> bytes:
