@@ -31,7 +31,7 @@ log: Final = telemetry.log("server")
 
 # Seconds that the loop and the store's writer may keep the interpreter from each other; the default is 0.005.
 _TURN: Final = 0.0005
-# Objects made before the collector looks for cycles among the young, the middle-aged and all; the default begins at 700.
+# After how many new objects the collector looks for cycles, and after how many looks among older ones (default 700).
 _COLLECT_AFTER: Final = (20_000, 20, 20)
 # Longer than any client keeps an idle connection, so that a client never writes to one that is just being closed.
 _KEEP_ALIVE_SECONDS: Final = 75
