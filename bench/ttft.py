@@ -25,7 +25,7 @@ async def first_token(connection: lab.Connection, path: str, body: object) -> fl
 
 
 async def measure(upstream: lab.Server, ours: lab.Server, rounds: int, think: int) -> None:
-    model = f"paced-3-0-{think}"
+    model = f"paced-4-100-{think}"
     direct, through = await lab.Connection.to(upstream), await lab.Connection.to(ours)
     assistant = (await through.call("POST", "/v1/assistants", {"model": model, "instructions": "Be brief."}))["id"]
     body = {"assistant_id": assistant, "stream": True, "additional_messages": [{"role": "user", "content": "Hello"}]}
