@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 from msgspec import Meta, Struct
 
-Section = Literal["Server", "Keys", "Store", "Models", "Embedded model", "Runs", "Files", "Logs"]
+Section = Literal["Server", "Keys", "Store", "Models", "Embedded model", "Runs", "Files", "Code interpreter", "Logs"]
 
 
 class Upstream(Struct, frozen=True, kw_only=True):
@@ -165,6 +165,45 @@ class Config(Struct, frozen=True, kw_only=True):
     embeddings_model: Annotated[str | None, _is("Files", "The model that the endpoint is asked for.")] = None
     embeddings_dimensions: Annotated[int, _is("Files", "How long the endpoint's vectors are.", ge=1, le=16_384)] = 1536
     embeddings_api_key: Annotated[str | None, _is("Files", "The key of the endpoint.", secret=True)] = None
+
+    code_interpreter: Annotated[
+        Literal["auto", "bwrap", "process", "off"],
+        _is(
+            "Code interpreter",
+            "What holds the Python that models write. `auto` takes the first that this machine can do; without one, "
+            "and when `off`, runs that ask for the tool are refused.",
+        ),
+    ] = "auto"
+    code_python: Annotated[
+        str | None,
+        _is(
+            "Code interpreter",
+            "The interpreter of the sessions, for packages of their own.",
+            default="the one that runs respun",
+        ),
+    ] = None
+    code_call_seconds: Annotated[
+        float, _is("Code interpreter", "After how long a call is interrupted.", gt=0, le=3600)
+    ] = 60.0
+    code_memory_mib: Annotated[
+        int, _is("Code interpreter", "What all processes of a session may use together.", ge=64)
+    ] = 1024
+    code_disk_mib: Annotated[int, _is("Code interpreter", "What the files of a session may take.", ge=1)] = 512
+    code_processes: Annotated[
+        int, _is("Code interpreter", "Processes and threads of a session, at most.", ge=1, le=4096)
+    ] = 64
+    code_logs_kib: Annotated[
+        int, _is("Code interpreter", "What the model is told of a call's output, at most.", ge=1, le=16_384)
+    ] = 256
+    code_idle_seconds: Annotated[
+        float, _is("Code interpreter", "After how long without a call a session ends.", gt=0)
+    ] = 1200.0
+    code_life_seconds: Annotated[float, _is("Code interpreter", "After how long a session ends in any case.", gt=0)] = (
+        3600.0
+    )
+    code_sessions: Annotated[
+        int, _is("Code interpreter", "Sessions at once; one more ends the one idle longest.", ge=1, le=1000)
+    ] = 100
 
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], _is("Logs", "The least level that is logged.")

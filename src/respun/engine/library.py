@@ -1,13 +1,14 @@
 """Files at work: the bytes they are made of, and what is done about them in the background."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
 from respun import telemetry
+from respun.core.files import File
 from respun.core.problems import Problem
 from respun.engine.clock import Clock
 from respun.engine.embeddings import Embeddings
@@ -16,7 +17,7 @@ from respun.engine.indexes import Indexes
 from respun.engine.ingest import Ingest, IngestSettings
 from respun.engine.reading import Reader
 from respun.store import files, uploads, vector_stores
-from respun.store.backend import Backend, StoreError
+from respun.store.backend import Backend, StoreError, Tx
 from respun.store.blobs import Blobs
 from respun.store.file_removal import remove_file
 
@@ -26,6 +27,14 @@ if TYPE_CHECKING:
 log: Final = telemetry.log("library")
 
 _AT_ONCE: Final = 100
+_AN_HOUR: Final = 3600.0
+
+
+class Made(Struct, frozen=True):
+    """What a tool made for the user."""
+
+    filename: str
+    content: bytes
 
 
 class LibrarySettings(Struct, frozen=True):
@@ -80,6 +89,44 @@ class Library:
 
             self._extracting = Extractor()
         return self._extracting
+
+    async def keep(self, project: str, made: Sequence[Made]) -> list[File]:
+        """Files that tools made, downloadable and durable when this returns. Raises StoreError."""
+        now = self._clock.now
+        blobs = [await self._write(one) for one in made]
+        kept = [
+            File(self._clock.id("file"), now, one.filename, "assistants_output", len(one.content), blob)
+            for one, blob in zip(made, blobs, strict=True)
+        ]
+
+        async def unit(tx: Tx) -> None:
+            for file in kept:
+                await files.add(tx, project, file)
+
+        if kept:
+            await self._backend.write(unit)
+        return kept
+
+    async def _write(self, made: Made) -> str:
+        """The name of its blob, which is swept away should the server die before a row names it."""
+        writing = self.blobs.create()
+        due = self._clock.now + _AN_HOUR
+        await self._backend.write(lambda tx: files.loosen(tx, [writing.name], due))
+        try:
+            await writing.write(made.content)
+            await writing.finish()
+        except BaseException:
+            await writing.discard()
+            raise
+        return writing.name
+
+    async def present(self, project: str, idents: Sequence[str]) -> dict[str, File]:
+        """Those of these files that there are, by id. Raises StoreError."""
+        return await self._backend.read(lambda tx: files.present(tx, project, idents, self._clock.now))
+
+    async def content(self, file: File) -> bytes:
+        """All bytes of a file. Raises StoreError."""
+        return b"".join([piece async for piece in self.blobs.read(file.blob)])
 
     async def _sweep_loop(self) -> None:
         while True:

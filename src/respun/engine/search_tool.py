@@ -80,6 +80,9 @@ class SearchTool:
         self._count = count
         self._cites = cites
 
+    async def missing(self) -> str | None:
+        return None
+
     def offer(self, run: Run) -> chat.ChatTool:
         return _OFFER
 

@@ -40,6 +40,10 @@ class EndsRun(Exception):
 class HostedTool(Protocol):
     """One kind of tool that this server answers."""
 
+    async def missing(self) -> str | None:
+        """Why it can't be served on this machine, as a sentence; None if it can."""
+        ...
+
     def offer(self, run: Run) -> chat.ChatTool:
         """How the model is told of it; its function bears the name of the kind."""
         ...
@@ -52,12 +56,31 @@ class HostedTool(Protocol):
 class Tools:
     """The hosted tools of a server, by kind."""
 
-    def __init__(self, tools: Mapping[ToolKind, HostedTool] | None = None) -> None:
+    def __init__(
+        self, tools: Mapping[ToolKind, HostedTool] | None = None, absent: Mapping[ToolKind, str] | None = None
+    ) -> None:
+        """`absent`: why others are not there, a sentence each."""
         self._tools = dict(tools or {})
+        self._absent = dict(absent or {})
 
-    @property
-    def kinds(self) -> frozenset[ToolKind]:
-        return frozenset(self._tools)
+    async def check(self, tools: Sequence[Tool]) -> None:
+        """Raises a Problem for the first tool that this server does not serve, with the reason.
+
+        May take seconds after a start, while it is found out what this machine can do.
+        """
+        for index, tool in enumerate(tools):
+            kind = kind_of(tool)
+            if kind != "function" and (reason := await self._missing(kind)):
+                raise Problem(
+                    f"This server does not serve the tool '{kind}': {reason} Take it out of the tools.",
+                    param=f"tools[{index}].type",
+                    code="unsupported_tool",
+                )
+
+    async def _missing(self, kind: ToolKind) -> str | None:
+        if kind not in self._tools:
+            return self._absent.get(kind, "there is nothing here that answers it.")
+        return await self._tools[kind].missing()
 
     def offers(self, run: Run) -> tuple[chat.ChatTool, ...]:
         kinds = [kind_of(tool) for tool in run.plan.tools]

@@ -117,9 +117,12 @@ class Keeper:
 
     async def stop(self) -> None:
         """End every session and the fork server."""
+        importing = self._ready is not None and (not self._ready.done() or self._ready.cancelled())
         self._lost()
         if self._process is not None:
             process, self._process = self._process, None
+            if importing:  # it has no sessions yet, and would look at its socket only in seconds
+                process.kill()
             try:
                 await asyncio.to_thread(process.wait, 5)
             except subprocess.TimeoutExpired:

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from respun.core.problems import Problem
 from respun.sandbox.ports import FileInfo, NoSession, Result, Sandbox, Settings
@@ -16,11 +16,17 @@ _SWEEP = 30.0  # seconds
 
 
 @dataclass(slots=True)
-class _Held:
+class Session:
     born: float
     used: float
     calls: int = 0
     """In flight now: a session with calls is never ended by the pool."""
+    new: bool = True
+    """Until its user has run code in it."""
+    put: dict[str, str] = field(default_factory=dict)
+    """For its user to note, by name, the files it was given; forgotten with the session."""
+    kept: dict[str, str] = field(default_factory=dict)
+    """The same for files that were taken out of it."""
 
 
 class Sessions:
@@ -28,7 +34,7 @@ class Sessions:
 
     def __init__(self, sandbox: Sandbox, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._sandbox, self._settings, self._clock = sandbox, settings, clock
-        self._held: dict[str, _Held] = {}
+        self._held: dict[str, Session] = {}
         self._making = asyncio.Lock()  # so that two first calls of a thread make one session
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -53,13 +59,24 @@ class Sessions:
         held = self._held.get(thread)
         return held is not None and not self._over(held)
 
+    @contextlib.asynccontextmanager
+    async def use(self, thread: str) -> AsyncIterator[Session]:
+        """The thread's session, made if it has none; it does not end before this context does."""
+        session = await self._hold(thread)
+        session.calls += 1
+        try:
+            yield session
+        finally:
+            session.calls -= 1
+            session.used = self._clock()
+
     async def run(self, thread: str, code: str, *, seconds: float | None = None) -> Result:
         """Run code in the thread's session, made if it has none. Cancelling interrupts the code."""
-        async with self._session(thread):
+        async with self.use(thread):
             return await self._sandbox.run(thread, code, seconds=seconds)
 
     async def put(self, thread: str, name: str, data: bytes) -> None:
-        async with self._session(thread):
+        async with self.use(thread):
             await self._sandbox.put(thread, name, data)
 
     async def list(self, thread: str) -> Sequence[FileInfo]:
@@ -86,17 +103,7 @@ class Sessions:
             await asyncio.sleep(min(_SWEEP, self._settings.idle_seconds))
             await self.sweep()
 
-    @contextlib.asynccontextmanager
-    async def _session(self, thread: str) -> AsyncIterator[None]:
-        held = await self._hold(thread)
-        held.calls += 1
-        try:
-            yield
-        finally:
-            held.calls -= 1
-            held.used = self._clock()
-
-    async def _hold(self, thread: str) -> _Held:
+    async def _hold(self, thread: str) -> Session:
         async with self._making:
             held = self._held.get(thread)
             if held is not None and not held.calls and self._over(held):
@@ -107,7 +114,7 @@ class Sessions:
             if held is None:
                 await self._make_room()
                 await self._sandbox.create(thread)
-                held = self._held[thread] = _Held(self._clock(), self._clock())
+                held = self._held[thread] = Session(self._clock(), self._clock())
             return held
 
     async def _renewed(self, thread: str) -> bool:
@@ -130,7 +137,7 @@ class Sessions:
             )
         await self.close(min(idle)[1])
 
-    def _over(self, held: _Held) -> bool:
+    def _over(self, held: Session) -> bool:
         now = self._clock()
         return now - held.used > self._settings.idle_seconds or now - held.born > self._settings.life_seconds
 

@@ -42,12 +42,17 @@ async def get(tx: Tx, project: str, ident: str, now: float) -> File:
     return to_file(row["body"])
 
 
-async def found(tx: Tx, project: str, idents: Sequence[str], now: float) -> dict[str, File]:
-    """The files of these ids by id. Raises a Problem that names the first one there is not."""
+async def present(tx: Tx, project: str, idents: Sequence[str], now: float) -> dict[str, File]:
+    """Those of these ids that there are, by id."""
     if not idents:
         return {}
     rows = await tx.all(_sql.found, ids=list(idents), project=project, now=now)
-    files = {row["id"]: to_file(row["body"]) for row in rows}
+    return {row["id"]: to_file(row["body"]) for row in rows}
+
+
+async def found(tx: Tx, project: str, idents: Sequence[str], now: float) -> dict[str, File]:
+    """The files of these ids by id. Raises a Problem that names the first one there is not."""
+    files = await present(tx, project, idents, now)
     for ident in idents:
         if ident not in files:
             raise no_such_file(ident)

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from respun import telemetry
 from respun.config import Config
 from respun.core.problems import Problem
+from respun.core.runs import ToolKind
 from respun.dialects import aiml
 from respun.dialects.openai import problems
 from respun.dialects.openai.answers import Dialect, UnknownPath
@@ -19,18 +20,20 @@ from respun.dialects.openai.problems import Refused
 from respun.dialects.openai.routes import routes as openai_routes
 from respun.dialects.paths import PathTree, under
 from respun.engine.clock import Clock
+from respun.engine.code_interpreter import CodeInterpreter
 from respun.engine.embeddings import Embeddings
 from respun.engine.engine import Engine, EngineSettings
 from respun.engine.ingest import IngestSettings
 from respun.engine.library import Library, LibrarySettings
 from respun.engine.search_tool import SearchTool
-from respun.engine.tools import Tools
+from respun.engine.tools import HostedTool, Tools
 from respun.engine.turns import Turns
 from respun.providers.tokens import count
 from respun.store.backend import Backend
 from respun.store.blobs import DiskBlobs
 from respun.store.opening import open_backend
 from respun.web.auth import DOCS, Auth, is_loopback
+from respun.web.code import code_settings
 from respun.web.docs import docs_routes
 from respun.web.embeddings import EmbeddingModels
 from respun.web.health import Health
@@ -64,6 +67,7 @@ class App:
             count,
             _library_settings(config),
         )
+        self._code = CodeInterpreter(backend, self._library, code_settings(config))
         turns = Turns(backend, models.router, _window, count, self._tools(), chooses_tools=models.chooses_tools)
         self._engine = Engine(backend, turns, clock, _engine_settings(config))
         workspace = Workspace(backend, self._engine, self._cards, _rules(config), library=self._library)
@@ -76,6 +80,7 @@ class App:
     async def startup(self) -> None:
         self._started = True
         self._models.startup(os.environ)
+        await self._code.start()
         await self._engine.start()
         await self._library.start()
 
@@ -85,6 +90,7 @@ class App:
     async def shutdown(self) -> None:
         if self._started:
             await self._engine.stop(self._config.drain_seconds)
+            await self._code.stop()
             await self._library.stop()
         await self._embedding_models.aclose()
         await self._models.aclose()
@@ -94,11 +100,14 @@ class App:
         await self._asgi(scope, receive, send)
 
     def _tools(self) -> Tools:
-        """The hosted tools that can work here."""
+        """The hosted tools."""
+        tools: dict[ToolKind, HostedTool] = {"code_interpreter": self._code}
         if find_spec("tantivy") is None:
-            return Tools()
-        search = SearchTool(self.backend, self._library.search, _window, count, self._models.chooses_tools)
-        return Tools({"file_search": search})
+            return Tools(tools, {"file_search": "its packages are missing (pip install 'respun[retrieval]')."})
+        tools["file_search"] = SearchTool(
+            self.backend, self._library.search, _window, count, self._models.chooses_tools
+        )
+        return Tools(tools)
 
     def _assemble(self, workspace: Workspace) -> ASGIApp:
         dialect = Dialect(poll_ms=self._config.poll_after_ms, max_body=self._config.max_body_bytes)

@@ -44,12 +44,12 @@ class Resources:
         drafts = (*draft.messages, *more)
         resources = draft.tool_resources if given is None else given
         wanted = draft.new_store or StoreDraft()
-        searched = (*wanted.files, *(NewFile(file) for file in _attached(drafts, "file_search")))
+        searched = (*wanted.files, *(NewFile(file) for file in attached(drafts, "file_search")))
         store = None
         if draft.new_store or (searched and not resources.vector_stores):
             store = new_store(replace(wanted, expires_after_days=THREAD_STORE_DAYS), self._fresh)
             resources = replace(resources, vector_stores=(store.id,))
-        resources = _with_code(resources, _attached(drafts, "code_interpreter"))
+        resources = _with_code(resources, attached(drafts, "code_interpreter"))
         thread = Thread(self._fresh.id("thread"), self._fresh.now, draft.metadata, resources)
         return NewThread(thread, store, searched, drafts)
 
@@ -78,7 +78,7 @@ class Resources:
     async def attach(self, tx: Tx, project: str, thread: str, drafts: Sequence[MessageDraft]) -> None:
         """Messages come into a thread that is locked: their attachments go to its store and its list."""
         await self.check_messages(tx, project, drafts)
-        searched, code = _attached(drafts, "file_search"), _attached(drafts, "code_interpreter")
+        searched, code = attached(drafts, "file_search"), attached(drafts, "code_interpreter")
         if not searched and not code:
             return
         resources = (await threads.get(tx, project, thread)).tool_resources
@@ -91,7 +91,7 @@ class Resources:
 
     def added(self, drafts: Sequence[MessageDraft], made: NewThread | None = None) -> None:
         """The transaction is committed."""
-        if _attached(drafts, "file_search") or (made and made.searched):
+        if attached(drafts, "file_search") or (made and made.searched):
             self.look()
 
     async def _own_store(self, tx: Tx, project: str, resources: ToolResources) -> VectorStore:
@@ -118,7 +118,7 @@ def _with_code(resources: ToolResources, more: Sequence[str]) -> ToolResources:
     return replace(resources, code_files=listed)
 
 
-def _attached(drafts: Sequence[MessageDraft], tool: str) -> tuple[str, ...]:
+def attached(drafts: Sequence[MessageDraft], tool: str) -> tuple[str, ...]:
     found = (each.file for draft in drafts for each in draft.attachments if each.file and tool in each.tools)
     return tuple(dict.fromkeys(found))
 

@@ -6,24 +6,24 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from respun.core.assistants import Assistant, Metadata, Tool
-from respun.core.drafts import RunDraft, ThreadDraft
+from respun.core.assistants import Assistant, Metadata
+from respun.core.drafts import MessageDraft, RunDraft, ThreadDraft
 from respun.core.events import Output, OutputsGiven, RunCancelling, RunCreated, RunQueued
 from respun.core.machine import Cancel, Input, Outputs
 from respun.core.once import Once
 from respun.core.pages import Page, PageRequest
-from respun.core.problems import Problem, no_such
+from respun.core.problems import no_such
 from respun.core.refusals import refuse_cancel, refuse_change, refuse_outputs, refuse_second_run
-from respun.core.runs import Plan, Run, Step, ToolKind
+from respun.core.runs import Plan, Run, Step
 from respun.core.threads import Message, Thread
 from respun.crash import crash_point
 from respun.engine.bus import Happening
 from respun.engine.engine import Engine
 from respun.engine.follow import stored
-from respun.engine.tools import kind_of
 from respun.store import assistants, effects, messages, runs, threads
 from respun.store.backend import Tx
 from respun.workspace import contexts
+from respun.workspace.code_files import given_files, runs_code
 from respun.workspace.contexts import Shown
 from respun.workspace.failures import Store, explained
 from respun.workspace.messages import new_messages
@@ -62,7 +62,8 @@ class Runs:
             return run
         assistant = await self._store.read(lambda tx: _load(tx, project, thread, draft.assistant))
         drafts = new_messages(thread, draft.additional_messages, self._engine.clock)
-        created = self._created(thread, assistant, draft, None)
+        plan = await self._plan(project, assistant, draft, thread, draft.additional_messages)
+        created = self._created(thread, assistant, draft, plan, None)
 
         async def prepare(tx: Tx) -> bool:
             await messages.lock(tx, project, thread)
@@ -95,7 +96,8 @@ class Runs:
         whole = self._resources.new_thread(given, draft.additional_messages, draft.tool_resources)
         thread = whole.thread
         drafts = new_messages(thread.id, whole.messages, self._engine.clock)
-        created = self._created(thread.id, assistant, draft, thread)
+        plan = await self._plan(project, assistant, draft, thread, ())
+        created = self._created(thread.id, assistant, draft, plan, thread)
 
         async def prepare(tx: Tx) -> bool:
             if made := await repeated(tx):
@@ -232,7 +234,30 @@ class Runs:
         await self._engine.give(project, thread, active, Cancel(), lambda run: None)
         crash_point("interrupt.given")
 
-    def _created(self, thread: str, assistant: Assistant, draft: RunDraft, new: Thread | None) -> RunCreated:
+    async def _plan(
+        self,
+        project: str,
+        assistant: Assistant,
+        draft: RunDraft,
+        thread: str | Thread,
+        drafts: Sequence[MessageDraft],
+    ) -> Plan:
+        """`thread` as it will be stored, or the id of one that is; `drafts` will join it. Refuses unserved tools."""
+        plan = plan_of(assistant, draft, self._rules.max_turns)
+        await self._engine.tools.check(plan.tools)
+        if not runs_code(plan):
+            return plan
+
+        async def unit(tx: Tx) -> Plan:
+            whole = await threads.get(tx, project, thread) if isinstance(thread, str) else thread
+            given = await given_files(tx, project, plan, whole, drafts, self._engine.clock.now)
+            return replace(plan, code_files=given)
+
+        return await self._store.read(unit)
+
+    def _created(
+        self, thread: str, assistant: Assistant, draft: RunDraft, plan: Plan, new: Thread | None
+    ) -> RunCreated:
         clock = self._engine.clock
         now = clock.now
         return RunCreated(
@@ -241,16 +266,15 @@ class Runs:
             thread=thread,
             assistant=assistant.id,
             expires_at=int(now) + self._rules.expires_after,
-            plan=plan_of(assistant, draft, self._rules.max_turns, self._engine.tools.kinds),
+            plan=plan,
             metadata=draft.metadata,
             new_thread=new,
         )
 
 
-def plan_of(assistant: Assistant, draft: RunDraft, max_turns: int, served: frozenset[ToolKind]) -> Plan:
+def plan_of(assistant: Assistant, draft: RunDraft, max_turns: int) -> Plan:
     """The assistant's settings, each replaced by what the run was given (contract section 6, Inheritance)."""
     tools = assistant.tools if draft.tools is None else draft.tools
-    _refuse_unserved(tools, served)
     instructions = assistant.instructions if draft.instructions is None else draft.instructions
     if draft.additional_instructions:
         instructions = (
@@ -273,16 +297,6 @@ def plan_of(assistant: Assistant, draft: RunDraft, max_turns: int, served: froze
         truncation=draft.truncation,
         max_turns=max_turns,
     )
-
-
-def _refuse_unserved(tools: Sequence[Tool], served: frozenset[ToolKind]) -> None:
-    for index, tool in enumerate(tools):
-        if (kind := kind_of(tool)) != "function" and kind not in served:
-            raise Problem(
-                f"This server does not serve the tool '{kind}': `respun doctor` tells why. Take it out of the tools.",
-                param=f"tools[{index}].type",
-                code="unsupported_tool",
-            )
 
 
 class _Repeated(Exception):
