@@ -40,7 +40,7 @@ def test_plain_http_holds_the_same_conversation_as_the_sdk(serve: Serve) -> None
 
 
 def test_the_doctor_says_what_works_and_fails_when_something_does_not(command: Command) -> None:
-    well = command("doctor", "--provider", "scripted", "--port", "0", "--json")
+    well = command("doctor", "--provider", "scripted", "--port", "0", "--code-interpreter", "off", "--json")
     assert well.returncode == 0
     assert {finding["what"]: finding["state"] for finding in json.loads(well.stdout)} == {
         "versions": "ok",
@@ -48,16 +48,26 @@ def test_the_doctor_says_what_works_and_fails_when_something_does_not(command: C
         "port": "ok",
         "models": "ok",
         "upstream": "ok",
+        "code": "note",
     }
-    ill = command("doctor", "--port", "0", OPENAI_BASE_URL="http://127.0.0.1:1/v1")
+    ill = command("doctor", "--port", "0", "--code-interpreter", "off", OPENAI_BASE_URL="http://127.0.0.1:1/v1")
     assert ill.returncode == 1
     assert "✗ upstream" in ill.stdout
+
+
+def test_the_doctor_says_why_code_cannot_be_run(command: Command) -> None:
+    asked = ("doctor", "--provider", "scripted", "--port", "0", "--code-python", "/nonexistent/python")
+    said = command(*asked)
+    assert said.returncode == 0, "a server without a code interpreter is no broken one"
+    assert "no code_interpreter: process: the interpreter /nonexistent/python does not start" in said.stdout
+    assert command(*asked, "--code-interpreter", "process").returncode == 1, "but one that was asked for is"
 
 
 def test_the_doctor_knows_a_respun_that_runs(command: Command, serve: Serve) -> None:
     server = serve()
     port = server.origin.rpartition(":")[2]
-    said = command("doctor", "--provider", "scripted", "--port", port, "--data", str(server.data))
+    off = ("--code-interpreter", "off")
+    said = command("doctor", "--provider", "scripted", "--port", port, "--data", str(server.data), *off)
     assert said.returncode == 0, said.stdout
     assert "is served by a respun that runs now" in said.stdout
 

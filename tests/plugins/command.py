@@ -60,7 +60,7 @@ class Command:
     def serve(self, *words: str, **variables: str) -> Server:
         """With the scripted model on a free port, once it listens."""
         data = self.home / "data"
-        flags = ["--port", "0", "--data", str(data), "--provider", "scripted", *words]
+        flags = ["--port", "0", "--data", str(data), "--provider", "scripted", "--code-interpreter", "off", *words]
         process = subprocess.Popen(
             [sys.executable, "-m", "respun", "serve", *flags],
             cwd=self.home,

@@ -23,6 +23,7 @@ BOTH_STORES = pytest.mark.parametrize("server", ["sqlite", "postgres"], indirect
 
 _SOURCE = Path(__file__).parents[2] / "src"
 _LONGEST_START = 30.0
+_QUICK = ["--provider", "scripted", "--poll-after-ms", "5", "--drain-seconds", "0.1", "--code-interpreter", "off"]
 _API = re.compile(r"API\s+(http://\S+)/v1")
 
 
@@ -45,7 +46,7 @@ def serving(data: Path, *flags: str, port: int = 0) -> Iterator[Server]:
     command = [sys.executable, "-m", "respun", "serve", "--port", str(port), "--data", str(data)]
     with (data / "server.log").open("a") as log:
         process = subprocess.Popen(
-            [*command, "--provider", "scripted", "--poll-after-ms", "5", "--drain-seconds", "0.1", *flags],
+            [*command, *_QUICK, *flags],
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,

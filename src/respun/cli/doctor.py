@@ -53,7 +53,7 @@ def doctor(as_json: bool, **flags: Any) -> None:
 
 
 async def _examine(config: Config) -> list[Finding]:
-    return [_versions(), await _store(config), _port(config), *await _models(config)]
+    return [_versions(), await _store(config), _port(config), *await _models(config), *await _code(config)]
 
 
 def _versions() -> Finding:
@@ -127,6 +127,27 @@ async def _models(config: Config) -> list[Finding]:
         ]
     finally:
         await models.aclose()
+
+
+async def _code(config: Config) -> list[Finding]:
+    """What could hold the Python that models write: each candidate is attacked, as a server does when it starts."""
+    from msgspec.structs import replace
+
+    from respun.sandbox.choose import examine
+    from respun.web.code import code_settings
+
+    settings = code_settings(config)
+    if settings is None:
+        return [Finding("code", "note", "code_interpreter is switched off by the setting of that name")]
+    candidates = await examine(replace(settings, preload=(), spares=0))
+    holds = next((each for each in candidates if each.holds), None)
+    lacking = [each for each in candidates if not each.holds]
+    if holds is None:
+        state: State = "note" if config.code_interpreter == "auto" else "broken"
+        return [Finding("code", state, f"no code_interpreter: {each.name}: {each.reason}") for each in lacking]
+    chosen = Finding("code", "ok", f"code_interpreter runs in {holds.name}, which held in {holds.seconds:.1f} s")
+    better = lacking if holds is not candidates[0] else []
+    return [chosen, *[Finding("code", "note", f"{each.name} does not hold: {each.reason}") for each in better]]
 
 
 async def _upstream(name: str, provider: Provider) -> Finding:

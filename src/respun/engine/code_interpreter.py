@@ -71,7 +71,10 @@ class CodeInterpreter:
 
     async def missing(self) -> str | None:
         opened = await self._opened()
-        return opened if isinstance(opened, str) else None
+        if isinstance(opened, str):
+            return opened
+        opened.warm()
+        return None
 
     def offer(self, run: Run) -> chat.ChatTool:
         names = ", ".join(f"{MOUNT}/{file.name}" for file in run.plan.code_files or ())
@@ -84,8 +87,8 @@ class CodeInterpreter:
             raise NoSandbox(sessions)
         async with sessions.use(run.thread) as session:
             desk = Desk(self._library, sessions, session, self._settings.limits, project, run)
-            news = _BEGUN_ANEW if session.new and await self._called_before(run) else ""
-            news += await give(desk)
+            session.new = session.new and await self._called_before(run)
+            news = (_BEGUN_ANEW if session.new else "") + await give(desk)
             result = await sessions.run(run.thread, without_fence(code_of(call.arguments)))
             session.new = False
             if result.session_lost:

@@ -66,7 +66,7 @@ class Local:
             self._rooms[session] = room
         else:
             await self._make(session, ())
-        self._refill()
+        self.warm()
 
     async def _make(self, session: str, preload: tuple[str, ...]) -> None:
         token = os.urandom(8).hex()
@@ -81,8 +81,8 @@ class Local:
             await self.close(session)
             raise
 
-    def _refill(self) -> None:
-        """In the background: as many spares as there should be, one after another."""
+    def warm(self) -> None:
+        """As many spares as there should be, one after another."""
         if self._launch.preloads or not self._settings.preload or (self._refilling and not self._refilling.done()):
             return
         if len(self._spares) < self._settings.spares:

@@ -101,6 +101,9 @@ class Sandbox(Protocol):
 
     name: str
 
+    def warm(self) -> None:
+        """A session may be wanted soon: what takes long can be done now, in the background."""
+
     async def create(self, session: str) -> None: ...
 
     async def put(self, session: str, name: str, data: bytes) -> None: ...

@@ -22,7 +22,7 @@ class Session:
     calls: int = 0
     """In flight now: a session with calls is never ended by the pool."""
     new: bool = True
-    """Until its user has run code in it."""
+    """Until its user has told so."""
     put: dict[str, str] = field(default_factory=dict)
     """For its user to note, by name, the files it was given; forgotten with the session."""
     kept: dict[str, str] = field(default_factory=dict)
@@ -58,6 +58,10 @@ class Sessions:
         """Whether the thread has a session, so that its files need not be put again."""
         held = self._held.get(thread)
         return held is not None and not self._over(held)
+
+    def warm(self) -> None:
+        """A session may be wanted soon."""
+        self._sandbox.warm()
 
     @contextlib.asynccontextmanager
     async def use(self, thread: str) -> AsyncIterator[Session]:
