@@ -23,7 +23,7 @@ BOTH_STORES = pytest.mark.parametrize("server", ["sqlite", "postgres"], indirect
 
 _SOURCE = Path(__file__).parents[2] / "src"
 _LONGEST_START = 30.0
-_QUICK = "--provider scripted --poll-after-ms 5 --drain-seconds 0.1 --code-interpreter off".split()
+_QUICK = ["--provider", "scripted", "--poll-after-ms", "5", "--drain-seconds", "0.1", "--code-interpreter", "off"]
 _API = re.compile(r"API\s+(http://\S+)/v1")
 
 
