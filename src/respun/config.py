@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 from msgspec import Meta, Struct
 
-Section = Literal["Server", "Keys", "Store", "Models", "Embedded model", "Runs", "Files", "Logs"]
+Section = Literal["Server", "Keys", "Store", "Models", "Embedded model", "Runs", "Files", "Context", "Logs"]
 
 
 class Upstream(Struct, frozen=True, kw_only=True):
@@ -36,6 +36,9 @@ class Route(Struct, frozen=True, kw_only=True):
     base_url: Annotated[str | None, Meta(description="An address, instead of a named upstream.")] = None
     api_key_env: Annotated[str | None, Meta(description="The variable with the key for `base_url`.")] = None
     model: Annotated[str | None, Meta(description="The upstream's name of the model, if it is another.")] = None
+    context_window: Annotated[
+        Annotated[int, Meta(ge=256)] | None, Meta(description="The tokens that the model holds, if respun can't know.")
+    ] = None
     fallback: Annotated[tuple[str, ...], Meta(description="Model names to try in order when this route fails.")] = ()
 
 
@@ -165,6 +168,22 @@ class Config(Struct, frozen=True, kw_only=True):
     embeddings_model: Annotated[str | None, _is("Files", "The model that the endpoint is asked for.")] = None
     embeddings_dimensions: Annotated[int, _is("Files", "How long the endpoint's vectors are.", ge=1, le=16_384)] = 1536
     embeddings_api_key: Annotated[str | None, _is("Files", "The key of the endpoint.", secret=True)] = None
+
+    context_window: Annotated[
+        int, _is("Context", "The tokens that a model holds which is not known, and whose upstream doesn't say.", ge=256)
+    ] = 8192
+    auto_strategy: Annotated[
+        Literal["economy", "balanced", "recall", "drop_middle"],
+        _is(
+            "Context",
+            "What `truncation_strategy` auto does with a thread that doesn't fit: keep the newest turns and recall a "
+            "quarter, a third or all that is left from before; `drop_middle` is what OpenAI described.",
+        ),
+    ] = "balanced"
+    exact_tokens: Annotated[
+        bool,
+        _is("Context", "Count with OpenAI's vocabulary, which takes 65 MB of memory; else tokens are estimated."),
+    ] = False
 
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], _is("Logs", "The least level that is logged.")

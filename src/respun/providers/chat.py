@@ -5,7 +5,7 @@ After the first news nothing is retried: what failed then is raised, and never d
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -78,6 +78,10 @@ class ChatProvider:
 
     async def models(self) -> Sequence[str]:
         """Names the upstream says it serves. Raises `ModelError`."""
+        return list(await self.windows())
+
+    async def windows(self) -> Mapping[str, int | None]:
+        """The same names with the tokens that each model holds, None where the upstream doesn't say."""
         try:
             names = await list_models(self._open_session(), self.upstream, self._effects.now())
         except Failed as failed:

@@ -4,7 +4,7 @@ Every wait has a deadline. Failures leave as `Failed`, which `chat` turns into a
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -15,6 +15,7 @@ from respun.providers.faults import Failure
 from respun.providers.sse import EventReader, EventTooLarge
 from respun.providers.upstream import Effects, Upstream
 from respun.providers.watch import Watch
+from respun.providers.windows import told_window
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession, StreamReader
@@ -158,8 +159,8 @@ class Exchange:
         return (*news, finished)
 
 
-async def list_models(session: "ClientSession", upstream: Upstream, now: float) -> Sequence[str]:
-    """The names an upstream says it serves. Raises `Failed`."""
+async def list_models(session: "ClientSession", upstream: Upstream, now: float) -> Mapping[str, int | None]:
+    """The names an upstream says it serves, each with the tokens it holds if it says so. Raises `Failed`."""
     import aiohttp
 
     report, seconds = upstream.reporter("any"), upstream.timeouts.listing
@@ -176,12 +177,13 @@ async def list_models(session: "ClientSession", upstream: Upstream, now: float) 
     return _names_in(body)
 
 
-def _names_in(body: bytes) -> Sequence[str]:
+def _names_in(body: bytes) -> Mapping[str, int | None]:
     """The ids of a list of models; nothing where it is no such list."""
     try:
-        return [entry["id"] for entry in msgspec.json.decode(body)["data"] if isinstance(entry["id"], str)]
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
-        return []
+        entries = msgspec.json.decode(body)["data"]
+        return {entry["id"]: told_window(entry) for entry in entries if isinstance(entry["id"], str)}
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 async def read_body(content: "StreamReader", limit: int) -> bytes:

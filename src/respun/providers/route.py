@@ -45,16 +45,25 @@ class ListsModels(Protocol):
 
 
 @runtime_checkable
+class TellsWindows(Protocol):
+    async def windows(self) -> Mapping[str, int | None]: ...
+
+
+@runtime_checkable
 class Closes(Protocol):
     async def aclose(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An upstream by its configured name, and what it calls the model; None: what the caller asked for."""
+    """An upstream by its configured name, and what it calls the model; None: what the caller asked for.
+
+    `window` is what the settings say that the model holds, in tokens.
+    """
 
     upstream: str
     model: str | None = None
+    window: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +82,7 @@ class Route:
 class Choice:
     upstream: str
     model: str
+    window: int | None = None
 
 
 class Routes:
@@ -99,7 +109,7 @@ class Routes:
 
 
 def _choices(route: Route, asked: str) -> tuple[Choice, ...]:
-    return tuple(Choice(target.upstream, target.model or asked) for target in route.targets)
+    return tuple(Choice(target.upstream, target.model or asked, target.window) for target in route.targets)
 
 
 class Router:

@@ -5,7 +5,7 @@ The tools are told in the system text; the answer is one object, `{"tool": ..., 
 turn: that is what models of this kind can do.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 from uuid import uuid4
@@ -27,7 +27,7 @@ from respun.core.chat import (
 from respun.core.ids import spell
 from respun.providers.json_turn import TurnReader
 from respun.providers.plain_history import in_plain_words, with_outputs_in_front, with_system
-from respun.providers.route import Closes, ListsModels
+from respun.providers.route import Closes, ListsModels, TellsWindows
 
 Mode = Literal["full", "directed"]
 """`directed` is for models too small to decide: a tool is called when the caller demands one, never by `auto`."""
@@ -69,6 +69,9 @@ class SchemaTools:
 
     async def models(self) -> Sequence[str]:
         return await self._provider.models() if isinstance(self._provider, ListsModels) else ()
+
+    async def windows(self) -> Mapping[str, int | None]:
+        return await self._provider.windows() if isinstance(self._provider, TellsWindows) else {}
 
     async def aclose(self) -> None:
         if isinstance(self._provider, Closes):

@@ -26,7 +26,7 @@ from respun.engine.library import Library, LibrarySettings
 from respun.engine.search_tool import SearchTool
 from respun.engine.tools import Tools
 from respun.engine.turns import Turns
-from respun.providers.tokens import count
+from respun.providers.tokens import Counter, count
 from respun.store.backend import Backend
 from respun.store.blobs import DiskBlobs
 from respun.store.opening import open_backend
@@ -39,9 +39,6 @@ from respun.workspace import ModelCard, Workspace
 from respun.workspace.runs import RunRules
 
 log: Final = telemetry.log("app")
-
-# What a model is taken to hold of a conversation, in tokens, where nothing better is known.
-_WINDOW: Final = 8192
 
 
 class App:
@@ -64,7 +61,16 @@ class App:
             count,
             _library_settings(config),
         )
-        turns = Turns(backend, models.router, _window, count, self._tools(), chooses_tools=models.chooses_tools)
+        self._count = Counter()
+        turns = Turns(
+            backend,
+            models.router,
+            models.windows.of,
+            self._count,
+            self._tools(),
+            chooses_tools=models.chooses_tools,
+            auto=config.auto_strategy,
+        )
         self._engine = Engine(backend, turns, clock, _engine_settings(config))
         workspace = Workspace(backend, self._engine, self._cards, _rules(config), library=self._library)
         self._asgi = self._assemble(workspace)
@@ -76,6 +82,8 @@ class App:
     async def startup(self) -> None:
         self._started = True
         self._models.startup(os.environ)
+        if self._config.exact_tokens:
+            await self._count.load()
         await self._engine.start()
         await self._library.start()
 
@@ -97,7 +105,9 @@ class App:
         """The hosted tools that can work here."""
         if find_spec("tantivy") is None:
             return Tools()
-        search = SearchTool(self.backend, self._library.search, _window, count, self._models.chooses_tools)
+        search = SearchTool(
+            self.backend, self._library.search, self._models.windows.of, count, self._models.chooses_tools
+        )
         return Tools({"file_search": search})
 
     def _assemble(self, workspace: Workspace) -> ASGIApp:
@@ -118,10 +128,6 @@ class App:
 
     async def _cards(self) -> tuple[ModelCard, ...]:
         return tuple(ModelCard(name, 0, "respun") for name in await self._models.router.models())
-
-
-def _window(model: str) -> int:
-    return _WINDOW
 
 
 def _error_body(problem: Problem, refused: Refused) -> bytes:

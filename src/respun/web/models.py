@@ -31,6 +31,7 @@ from respun.providers.hardware import inspect_machine
 from respun.providers.route import Route, Router, Routes, Target
 from respun.settle import ConfigError
 from respun.web.upstreams import Upstreams, own_model
+from respun.web.windows import Windows
 
 log: Final = telemetry.log("models")
 
@@ -65,11 +66,18 @@ class Models:
         self.router = router
         self.answers = answers
         self.upstreams = upstreams
+        self.windows = Windows(
+            router.routes,
+            upstreams.providers,
+            {f"embedded {name}": model.context_window for name, model in upstreams.embedded.items()},
+            config.context_window,
+        )
         self._config = config
         self._fetching: list[asyncio.Task[None]] = []
 
     def startup(self, environ: Mapping[str, str]) -> None:
-        """Fetch embedded models that aren't here now, so that the first run needn't wait as long."""
+        """Fetch embedded models that aren't here now, so that the first run needn't wait as long; ask for windows."""
+        self._fetching.append(asyncio.create_task(self.windows.run()))
         for provider in self.upstreams.embedded.values():
             if not is_present(provider.model, self._config.models_folder):
                 self._fetching.append(asyncio.create_task(_fetch(provider.model, self._config, environ)))
@@ -155,7 +163,7 @@ def _default_routes(default: Default, upstreams: Upstreams, taken: set[str]) -> 
 
 
 def _route(pattern: str, route: RouteSettings, upstreams: Upstreams) -> Route:
-    return Route(pattern, (Target(upstreams.of_route(pattern, route), route.model),))
+    return Route(pattern, (Target(upstreams.of_route(pattern, route), route.model, route.context_window),))
 
 
 def _with_fallback(route: Route, config: Config, primary: Routes) -> Route:
@@ -166,7 +174,7 @@ def _with_fallback(route: Route, config: Config, primary: Routes) -> Route:
         choices = primary.choices(name)
         if not choices:
             raise ConfigError(f"models.\"{route.pattern}\": no route serves its fallback '{name}'. Add one for it.")
-        targets.append(Target(choices[0].upstream, choices[0].model))
+        targets.append(Target(choices[0].upstream, choices[0].model, choices[0].window))
     return Route(route.pattern, tuple(targets))
 
 

@@ -1,0 +1,92 @@
+"""How many tokens the models of this server hold.
+
+What the settings say of a route counts first, then the embedded model's own, then what the upstream says in its list
+of models, then the table of known models. Anything else gets the default, with one warning.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+from respun import telemetry
+from respun.core.chat import ModelError, Provider
+from respun.providers.route import Choice, OnFirstUse, Routes, TellsWindows
+from respun.providers.windows import known_window
+
+log: Final = telemetry.log("windows")
+
+_ASK_EVERY: Final = 600.0
+_ASK_AGAIN: Final = 30.0
+
+
+class Windows:
+    """`of` is what a run may reckon with. `run` is a chore that asks the upstreams, from time to time."""
+
+    def __init__(
+        self,
+        routes: Routes,
+        upstreams: Mapping[str, Provider | OnFirstUse],
+        own: Mapping[str, int],
+        default: int,
+    ) -> None:
+        self._routes = routes
+        self._upstreams = upstreams
+        self._own = own
+        self._default = default
+        self._told: dict[str, Mapping[str, int | None]] = {}
+        self._warned: set[str] = set()
+
+    def of(self, model: str) -> int:
+        """Of a model by the name that callers use: the least of all that may serve it."""
+        return min((self._window(choice) for choice in self._routes.choices(model)), default=self._default)
+
+    async def run(self) -> None:
+        while True:
+            asked = [self._ask(name, provider) for name, provider in self._upstreams.items() if _tells(provider)]
+            answered = await asyncio.gather(*asked)
+            await asyncio.sleep(_ASK_EVERY if all(answered) else _ASK_AGAIN)
+
+    async def _ask(self, name: str, provider: Provider | OnFirstUse) -> bool:
+        assert isinstance(provider, TellsWindows)
+        try:
+            self._told[name] = await provider.windows()
+        except ModelError as error:
+            log.debug("an upstream does not list its models", upstream=name, reason=error.message)
+            return False
+        return True
+
+    def _window(self, choice: Choice) -> int:
+        told = self._told.get(choice.upstream, {}).get(choice.model)
+        return choice.window or self._own.get(choice.upstream) or told or self._by_name(choice)
+
+    def _by_name(self, choice: Choice) -> int:
+        known = known_window(choice.model)
+        if known is not None and not _on_this_machine(self._upstreams.get(choice.upstream)):
+            return known
+        window = min(known or self._default, self._default)
+        asked = choice.upstream in self._told or not _tells(self._upstreams.get(choice.upstream))
+        if asked and choice.upstream != "scripted" and choice.model not in self._warned:
+            self._warned.add(choice.model)
+            log.warning(
+                "it is not known how many tokens a model holds; set context_window in its line of [models]",
+                model=choice.model,
+                upstream=choice.upstream,
+                taken=window,
+            )
+        return window
+
+
+def _tells(provider: object) -> bool:
+    """OpenAI itself lists its models without saying what they hold."""
+    return isinstance(provider, TellsWindows) and not _address(provider).endswith("openai.com")
+
+
+def _on_this_machine(provider: Provider | OnFirstUse | None) -> bool:
+    """Servers of models on a desk are often set to hold far less than the model could, to spare memory."""
+    return _address(provider) in ("localhost", "127.0.0.1", "::1")
+
+
+def _address(provider: object) -> str:
+    upstream = getattr(provider, "upstream", None)
+    return urlsplit(getattr(upstream, "base_url", "")).hostname or ""
