@@ -72,8 +72,8 @@ class App:
             models.windows.of,
             self._count,
             self._tools(),
-            config.auto_strategy,
-            models.chooses_tools,
+            chooses_tools=models.chooses_tools,
+            auto=config.auto_strategy,
         )
         self._engine = Engine(backend, turns, clock, _engine_settings(config))
         workspace = Workspace(backend, self._engine, self._cards, _rules(config), library=self._library)

@@ -100,7 +100,7 @@ class MemoryIndex:
                     scores[n] += weight * worth
         best = heapq.nlargest(limit, ((score, n) for n, score in scores.items()))
         hits = [Hit(n, score) for score, n in best]
-        wanted = {n for hit in hits for n in beside(hit.n) if 0 < n < below}
+        wanted = {n for hit in hits for n in beside(hit.n) if 0 < n < min(below, len(self._facts) + 1)}
         return Found(hits, {n: self._facts[n - 1] for n in wanted}, weights)
 
     async def standing(self, below: int, limit: int) -> Sequence[Standing]:
