@@ -25,6 +25,23 @@ test-clients: setup-dev $(CLIENTS:%=.venvs/%/.installed) $(NODE_CLIENTS:%=.venvs
 conformance: setup-dev .venvs/conformance/.installed $(NODE_CLIENTS:%=.venvs/%/.installed)
 	PYTHONPATH=src:tests:conformance $(BIN)/python -m conform
 
+# The reference of the settings; docs/conformance.md is written by `make conformance`, which takes minutes.
+docs: setup-dev
+	sed '/^<!-- What follows is written by/q' docs/configuration.md > docs/configuration.new
+	{ echo; $(BIN)/respun config --reference; } >> docs/configuration.new
+	mv docs/configuration.new docs/configuration.md
+
+# Small sizes, one after the other: what moved, not how much. Each file's head says how to measure in earnest.
+bench: setup-dev
+	$(BIN)/python bench/group_commit.py --writers 16 --inserts 50
+	$(BIN)/python bench/upstream_client.py 1
+	$(BIN)/python bench/crud.py 300
+	$(BIN)/python bench/ttft.py --rounds 20 --think 30
+	$(BIN)/python bench/runs.py --runs 80
+	$(BIN)/python bench/streams.py --streams 20 --seconds 3
+	$(BIN)/python bench/sandbox.py --sessions 5 --rounds 2
+	$(BIN)/python bench/replay.py --rounds 5
+
 lint: setup-dev
 	$(BIN)/ruff check src tests bench conformance
 	$(BIN)/ruff format --check src tests bench conformance

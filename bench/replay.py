@@ -35,7 +35,8 @@ def tools(rounds: int) -> History:
     history = History()
     history.take(Start())
     for _ in range(rounds):
-        pieces = (chat.ToolCallDelta(index, None, None, '"x",') for _ in range(8) for index in (0, 1))
+        written = ('{"x":[', *(f"{word}," for word in range(6)), "9]}")
+        pieces = (chat.ToolCallDelta(index, None, None, piece) for piece in written for index in (0, 1))
         calls = (chat.ToolCallDelta(0, None, "weather"), chat.ToolCallDelta(1, None, "time"))
         history.take(*calls, *pieces, chat.Finished("tool_calls", Usage(9, 9)))
         assert history.run.calls is not None

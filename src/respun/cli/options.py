@@ -40,12 +40,17 @@ def with_settings(*names: str) -> Callable[[F], F]:
 
 def settings_of(flags: dict[str, Any]) -> Settled:
     """The settings in force for this call; a Refusal says what is wrong with them."""
-    named = flags.pop("config_file", None)
     try:
-        file = find_file(os.environ, Path.cwd(), named)
-        return settle(flags=flags, environ=os.environ, file=file, home=Path.home())
+        return settled_now(flags)
     except ConfigError as error:
         raise Refusal(str(error)) from None
+
+
+def settled_now(flags: dict[str, Any]) -> Settled:
+    """The settings that the flags, the environment and the file mean as they are now. Raises ConfigError."""
+    flags = dict(flags)
+    file = find_file(os.environ, Path.cwd(), flags.pop("config_file", None))
+    return settle(flags=flags, environ=os.environ, file=file, home=Path.home())
 
 
 def make_room(settled: Settled) -> None:

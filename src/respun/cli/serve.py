@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from respun.cli.options import Refusal, make_room, settings_of, with_settings
+from respun.cli.options import Refusal, make_room, settings_of, settled_now, with_settings
 
 
 @click.command()
@@ -28,7 +28,7 @@ def serve(**flags: Any) -> None:
     if settled.unknown:
         telemetry.log("server").warning("variables that are no settings", names=" ".join(settled.unknown))
     try:
-        server.run(server.serve(settled.config, build, announce))
+        server.run(server.serve(settled.config, build, announce, lambda: settled_now(flags).config))
     except (server.ServeRefused, ConfigError, StoreRefused, StorageUnavailable) as error:
         raise Refusal(str(error)) from None
     except KeyboardInterrupt:

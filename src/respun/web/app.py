@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from secrets import token_hex
 from typing import Final
 
+from msgspec.structs import replace
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -38,6 +39,7 @@ from respun.web.docs import docs_routes
 from respun.web.embeddings import EmbeddingModels
 from respun.web.health import Health
 from respun.web.models import Models, find_models
+from respun.web.switch import Switch
 from respun.workspace import ModelCard, Workspace
 from respun.workspace.runs import RunRules
 
@@ -50,7 +52,7 @@ class App:
     def __init__(self, config: Config, backend: Backend, models: Models) -> None:
         self.backend = backend
         self._config = config
-        self._models = models
+        self._switch = Switch(models)
         self._draining = False
         self._started = False
         clock = Clock()
@@ -68,11 +70,11 @@ class App:
         self._count = Counter()
         turns = Turns(
             backend,
-            models.router,
-            models.windows.of,
+            self._switch,
+            self._switch.window,
             self._count,
             self._tools(),
-            chooses_tools=models.chooses_tools,
+            chooses_tools=self._switch.chooses_tools,
             auto=config.auto_strategy,
         )
         self._engine = Engine(backend, turns, clock, _engine_settings(config))
@@ -81,16 +83,24 @@ class App:
 
     @property
     def answers(self) -> str:
-        return self._models.answers
+        return self._switch.models.answers
 
     async def startup(self) -> None:
         self._started = True
-        self._models.startup(os.environ)
+        self._switch.models.startup(os.environ)
         await self._code.start()
         if self._config.exact_tokens:
             await self._count.load()
         await self._engine.start()
         await self._library.start()
+
+    async def reload(self, config: Config) -> None:
+        """Take over the routes and upstreams of these settings. Raises ConfigError, and then all stays as it was."""
+        before = self._switch.models
+        routed = replace(self._config, models=config.models, upstreams=config.upstreams)
+        models = await find_models(routed, os.environ, embedded=before.upstreams.embedded)
+        models.startup(os.environ, before)
+        await self._switch.turn_to(models)
 
     def drain(self) -> None:
         self._draining = True
@@ -101,7 +111,7 @@ class App:
             await self._code.stop()
             await self._library.stop()
         await self._embedding_models.aclose()
-        await self._models.aclose()
+        await self._switch.aclose()
         await self.backend.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,8 +122,8 @@ class App:
         tools: dict[ToolKind, HostedTool] = {"code_interpreter": self._code}
         if find_spec("tantivy") is None:
             return Tools(tools, {"file_search": "its packages are missing (pip install 'respun[retrieval]')."})
-        windows, chooses = self._models.windows.of, self._models.chooses_tools
-        tools["file_search"] = SearchTool(self.backend, self._library.search, windows, count, chooses)
+        window, chooses = self._switch.window, self._switch.chooses_tools
+        tools["file_search"] = SearchTool(self.backend, self._library.search, window, count, chooses)
         return Tools(tools)
 
     def _assemble(self, workspace: Workspace) -> ASGIApp:
@@ -133,7 +143,7 @@ class App:
         return Auth(root, self.backend, loopback=is_loopback(self._config.host), error_body=_error_body)
 
     async def _cards(self) -> tuple[ModelCard, ...]:
-        return tuple(ModelCard(name, 0, "respun") for name in await self._models.router.models())
+        return tuple(ModelCard(name, 0, "respun") for name in await self._switch.models.router.models())
 
 
 def _error_body(problem: Problem, refused: Refused) -> bytes:

@@ -7,6 +7,7 @@ answers under every name that a caller asks for, because old code asks for model
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -27,6 +28,7 @@ from respun.providers.discover import (
     LocalAddress,
     discover,
 )
+from respun.providers.embedded import EmbeddedModel
 from respun.providers.hardware import inspect_machine
 from respun.providers.route import Route, Router, Routes, Target
 from respun.settle import ConfigError
@@ -73,13 +75,21 @@ class Models:
             config.context_window,
         )
         self._config = config
+        self._asking: asyncio.Task[None] | None = None
         self._fetching: list[asyncio.Task[None]] = []
 
-    def startup(self, environ: Mapping[str, str]) -> None:
-        """Fetch embedded models that aren't here now, so that the first run needn't wait as long; ask for windows."""
-        self._fetching.append(asyncio.create_task(self.windows.run()))
-        for provider in self.upstreams.embedded.values():
-            if not is_present(provider.model, self._config.models_folder):
+    def startup(self, environ: Mapping[str, str], before: "Models | None" = None) -> None:
+        """Fetch embedded models that aren't here now, so that the first run needn't wait as long; ask for windows.
+
+        What the models that answered `before` are fetching goes on.
+        """
+        self._asking = asyncio.create_task(self.windows.run())
+        if before and before._asking:
+            before._asking.cancel()
+        self._fetching = before._fetching if before else []
+        known = before.upstreams.embedded if before else {}
+        for name, provider in self.upstreams.embedded.items():
+            if name not in known and not is_present(provider.model, self._config.models_folder):
                 self._fetching.append(asyncio.create_task(_fetch(provider.model, self._config, environ)))
 
     def chooses_tools(self, model: str) -> bool:
@@ -92,7 +102,7 @@ class Models:
 
     async def aclose(self) -> None:
         """When no model call is running any more."""
-        for task in self._fetching:
+        for task in (*self._fetching, *([self._asking] if self._asking else [])):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
@@ -101,11 +111,17 @@ class Models:
 
 
 async def find_models(
-    config: Config, environ: Mapping[str, str], addresses: Sequence[LocalAddress] = LOCAL_ADDRESSES
+    config: Config,
+    environ: Mapping[str, str],
+    addresses: Sequence[LocalAddress] = LOCAL_ADDRESSES,
+    embedded: Mapping[str, EmbeddedModel] = MappingProxyType({}),
 ) -> Models:
-    """Raises ConfigError where the settings name a model or an upstream that there isn't."""
+    """Raises ConfigError where the settings name a model or an upstream that there isn't.
+
+    `embedded` are models of our own that may run already, by name.
+    """
     default = await find_default(config, addresses)
-    upstreams = Upstreams(config, environ)
+    upstreams = Upstreams(config, environ, embedded)
     primary = [_route(pattern, route, upstreams) for pattern, route in config.models.items()]
     if default is not None:
         primary += _default_routes(default, upstreams, taken={route.pattern for route in primary})

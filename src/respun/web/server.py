@@ -22,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from respun import telemetry
 from respun.config import Config
+from respun.settle import ConfigError
 from respun.store import keys
 from respun.store.backend import Backend
 from respun.store.keys import Key
@@ -54,6 +55,10 @@ class App(Protocol):
 
     async def startup(self) -> None: ...
 
+    async def reload(self, config: Config) -> None:
+        """Take over the routes of these settings; raises ConfigError and changes nothing where they can't be used."""
+        ...
+
     def drain(self) -> None:
         """The end is near: take no further work, say so on /readyz."""
 
@@ -80,9 +85,15 @@ class Serving:
 
 
 async def serve(
-    config: Config, build: Callable[[Config], Coroutine[Any, Any, App]], ready: Callable[[Serving], None]
+    config: Config,
+    build: Callable[[Config], Coroutine[Any, Any, App]],
+    ready: Callable[[Serving], None],
+    reread: Callable[[], Config],
 ) -> None:
-    """Until a signal comes. Calls `ready` once it listens; raises ServeRefused or StoreRefused before that."""
+    """Until a signal comes. Calls `ready` once it listens; raises ServeRefused or StoreRefused before that.
+
+    `reread` gives the settings as they are now, for SIGHUP; it may raise ConfigError.
+    """
     with contextlib.closing(bind(config.host, config.port)) as listener:
         app = await build(config)
         try:
@@ -90,7 +101,8 @@ async def serve(
             await app.startup()
             port: int = listener.getsockname()[1]
             _settle_down()
-            await Server(config, app, lambda: ready(Serving(config, app, port))).serve(sockets=[listener])
+            with Reloading(app, reread):
+                await Server(config, app, lambda: ready(Serving(config, app, port))).serve(sockets=[listener])
         finally:
             await app.shutdown()
 
@@ -112,6 +124,40 @@ def _settle_down() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECT_AFTER)
+
+
+class Reloading:
+    """While it is entered, SIGHUP takes the routes of `respun.toml` over, one reload after the other."""
+
+    def __init__(self, app: App, reread: Callable[[], Config]) -> None:
+        self._app = app
+        self._reread = reread
+        self._turn = asyncio.Lock()  # keeps two reloads from overtaking each other
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __enter__(self) -> None:
+        if sys.platform != "win32":
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._begin)
+
+    def __exit__(self, *raised: object) -> None:
+        if sys.platform != "win32":
+            asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
+        for task in self._tasks:
+            task.cancel()
+
+    def _begin(self) -> None:
+        task = asyncio.create_task(self._reload())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _reload(self) -> None:
+        async with self._turn:
+            try:
+                await self._app.reload(self._reread())
+            except ConfigError as error:
+                log.error("the routes stay as they were: the settings can't be used", reason=str(error))
+            else:
+                log.info("routes reloaded", answers=self._app.answers)
 
 
 class Server(uvicorn.Server):

@@ -1,6 +1,7 @@
 """The settings made into providers: one for each upstream that a route or the default names."""
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -29,9 +30,12 @@ _EMBEDDED_SECONDS: Final = 1800.0
 class Upstreams:
     """Makes each upstream once. `providers` is what a Router wants, `embedded` the models of our own among them."""
 
-    def __init__(self, config: Config, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, config: Config, environ: Mapping[str, str], embedded: Mapping[str, EmbeddedModel] = MappingProxyType({})
+    ) -> None:
+        """`embedded` are models of our own that may run already: they are used as they are, and closed with these."""
         self.providers: dict[str, Provider] = {}
-        self.embedded: dict[str, EmbeddedModel] = {}
+        self.embedded = dict(embedded)
         self._config = config
         self._environ = environ
 
@@ -67,8 +71,10 @@ class Upstreams:
         if name not in self.providers:
             idle = self._config.embedded_idle_seconds
             folder = self._config.models_folder
-            provider = EmbeddedModel(model, folder, connect, environ=self._environ, idle_seconds=idle)
-            self.embedded[model.name] = provider
+            provider = self.embedded.get(model.name)
+            if provider is None:
+                provider = EmbeddedModel(model, folder, connect, environ=self._environ, idle_seconds=idle)
+                self.embedded[model.name] = provider
             tools = SchemaTools(provider, "full" if model.profile.chooses_tools else "directed")
             self.providers[name] = Structured(tools, lambda _: Capabilities())
         return name
