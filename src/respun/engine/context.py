@@ -21,7 +21,7 @@ from respun.core.context.words import guess_language
 from respun.core.events import ContextItem
 from respun.core.runs import Context, TruncationType
 from respun.core.threads import Message
-from respun.engine.history import Item, Newest, load_messages, read_newest
+from respun.engine.history import Item, Newest, load_entries, read_newest
 from respun.engine.indexing import Indexing
 from respun.store import contexts
 from respun.store.backend import Backend, Tx
@@ -120,8 +120,9 @@ class Chooser:
                     item = newest.items[n - first]
                     messages[n], names[n] = item.message, item.source
             if known:
-                messages.update(await load_messages(tx, known, needed))
-                names.update({each.n: each.source for each in await contexts.sources(tx, known, needed)})
+                loaded = await load_entries(tx, known, needed)
+                messages.update(loaded.messages)
+                names.update(loaded.names)
         return _Read(known, newest, outcome, messages, names, before)
 
     def _index(self, tx: Tx, known: Known | None, newest: Newest) -> tuple[Joined, int]:

@@ -67,7 +67,7 @@ async def read_newest(
     spent, below = sum(tokens), _ABOVE_ALL
     seen = {draft.id for draft in drafts}
     while spent <= room:
-        page = [message for message in await messages.newest(tx, thread, below, _PAGE) if message.position > end]
+        page = await messages.newest(tx, thread, below, _PAGE, end)
         read = await read_items(tx, [each for each in page if each.id not in seen and each.run != run])
         costs = [tokens_of(item.said, count) for item in read]
         found += reversed(read)
@@ -86,8 +86,14 @@ async def read_items(tx: Tx, page: Iterable[Message]) -> list[Item]:
     return [item for message in ordered for item in _items(message, steps)]
 
 
-async def load_messages(tx: Tx, known: Known, ns: Iterable[int]) -> Mapping[int, chat.ChatMessage]:
-    """What entries of the index are to a model; absent are those that are gone."""
+class Loaded(Struct, frozen=True):
+    """What entries of the index are to a model, and the ids of their messages or steps; absent are those gone."""
+
+    messages: Mapping[int, chat.ChatMessage]
+    names: Mapping[int, str]
+
+
+async def load_entries(tx: Tx, known: Known, ns: Iterable[int]) -> Loaded:
     wanted = await contexts.sources(tx, known, [n for n in ns if n <= known.last])
     there = await contexts.texts(tx, wanted)
     loaded: dict[int, chat.ChatMessage] = {}
@@ -98,7 +104,7 @@ async def load_messages(tx: Tx, known: Known, ns: Iterable[int]) -> Mapping[int,
                 loaded[source.n] = shown
         elif source.source in there.steps:
             loaded[source.n] = _of_step(there.steps[source.source], source)
-    return loaded
+    return Loaded(loaded, {source.n: source.source for source in wanted})
 
 
 def _of_step(step: Step, source: Source) -> chat.ChatMessage:

@@ -190,18 +190,10 @@ async def sources(tx: Tx, known: Known, ns: Collection[int]) -> list[Source]:
         return []
     rows = await tx.all(sql.sources, context=known.id, ns=sorted(ns))
     found = [
-        Source(
-            row["n"],
-            row["source"],
-            row["part"],
-            row["role"],
-            bool(row["flags"] & CALLS),
-            row["tokens"],
-            row["passages"],
-        )
-        for row in rows
+        Source(n, source, part, role, flags & CALLS != 0, tokens, passages)
+        for n, source, part, role, tokens, flags, passages in rows
     ]
-    return sorted(found, key=lambda source: source.n)
+    return sorted(found, key=_place)
 
 
 async def texts(tx: Tx, wanted: Iterable[Source]) -> Texts:
@@ -228,9 +220,14 @@ async def steps_of_runs(tx: Tx, runs: Collection[str]) -> dict[str, list[Step]]:
     return found
 
 
-def facts_of(row: Row) -> Facts:
-    flags = row["flags"]
-    return Facts(row["n"], row["role"], row["tokens"], bool(flags & CALLS), bool(flags & PREFERS), row["day"])
+def facts_of(row: Iterable[Any]) -> Facts:
+    """From n, role, tokens, flags and day, in this order."""
+    n, role, tokens, flags, day = row
+    return Facts(n, role, tokens, flags & CALLS != 0, flags & PREFERS != 0, day)
+
+
+def _place(source: Source) -> int:
+    return source.n
 
 
 def passages_of(source: Source, text: str) -> tuple[Passage, ...]:

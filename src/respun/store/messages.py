@@ -87,9 +87,9 @@ async def listed(tx: Tx, thread: str, request: PageRequest, run: str | None = No
     return await page(request, place, fetch, _message)
 
 
-async def newest(tx: Tx, thread: str, below: int, limit: int) -> list[Message]:
-    """The newest messages in front of position `below`, newest first."""
-    rows = await tx.all(_sql.page_desc, thread=thread, low=0, high=below, limit=limit)
+async def newest(tx: Tx, thread: str, below: int, limit: int, above: int = 0) -> list[Message]:
+    """The newest messages between the positions `above` and `below`, newest first."""
+    rows = await tx.all(_sql.page_desc, thread=thread, low=above, high=below, limit=limit)
     return [_message(row) for row in rows]
 
 

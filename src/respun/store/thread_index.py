@@ -4,8 +4,8 @@ Every question is answered from the ends of key ranges: what it costs does not d
 """
 
 import heapq
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
 from respun.core.context.passages import Passage
 from respun.core.context.statements import Force
@@ -14,6 +14,8 @@ from respun.core.runs import Step
 from respun.store.backend import Row, Tx
 from respun.store.contexts import Known, Source, facts_of, passages_of, sources, sql, texts
 
+_PLACE: Final = 48
+_PLACES: Final = (1 << _PLACE) - 1
 _FORCES: tuple[Force | None, ...] = (None, "rule", "fact")
 
 
@@ -39,20 +41,22 @@ class StoredPart:
         return {row["term"]: row["size"] for row in rows if row["size"] > 0}
 
     async def best(self, weights: Mapping[str, int], below: int, limit: int, deep: int) -> Sequence[Hit]:
-        scores: Counter[int] = Counter()
+        scores: dict[int, int] = {}
+        known = scores.get
         for term, weight in weights.items():
             rows = await self._tx.all(sql.best, context=self._known.id, term=term, below=below, limit=deep)
             for n, impact in rows:
-                scores[n] += weight * impact
-        best = heapq.nlargest(limit, ((score, n) for n, score in scores.items()))
-        return [Hit(n, score) for score, n in best]
+                scores[n] = known(n, 0) + weight * impact
+        # One number for score and place sorts several times faster than a pair.
+        best = heapq.nlargest(limit, [score << _PLACE | n for n, score in scores.items()])
+        return [Hit(each & _PLACES, each >> _PLACE) for each in best]
 
     async def facts(self, ns: Collection[int]) -> Mapping[int, Facts]:
         wanted = sorted(n for n in ns if n <= self._known.last)
         if not wanted:
             return {}
         rows = await self._tx.all(sql.facts, context=self._known.id, ns=wanted)
-        return {row["n"]: facts_of(row) for row in rows}
+        return {(each := facts_of(row)).n: each for row in rows}
 
     async def standing(self, below: int, limit: int) -> Sequence[Standing]:
         found: list[Standing] = []
@@ -90,4 +94,5 @@ def text_of_step(step: Step, source: Source) -> str:
 def _standing(row: Row) -> Standing:
     force = _FORCES[row["force"]]
     passage = Passage(row["first"], row["last"], row["cost"]) if force else None
-    return Standing(facts_of(row), passage, force)
+    facts = facts_of((row["n"], row["role"], row["tokens"], row["flags"], row["day"]))
+    return Standing(facts, passage, force)

@@ -64,10 +64,9 @@ class Recent:
         return heapq.nlargest(limit, hits, key=lambda hit: (hit.score, hit.n))
 
     async def facts(self, ns: Collection[int]) -> Mapping[int, Facts]:
+        mine = self._positions()
         return {
-            n: structs.replace(self._facts[n - self._first], prefers=self._reading(n).prefers)
-            for n in ns
-            if n in self._positions()
+            n: structs.replace(self._facts[n - self._first], prefers=self._reading(n).prefers) for n in ns if n in mine
         }
 
     async def standing(self, below: int, limit: int) -> Sequence[Standing]:
@@ -76,11 +75,8 @@ class Recent:
         return kept[:limit]
 
     async def load(self, ns: Collection[int]) -> Mapping[int, Written]:
-        return {
-            n: Written(self._said[n - self._first].text, self._reading(n).passages)
-            for n in ns
-            if n in self._positions()
-        }
+        mine = self._positions()
+        return {n: Written(self._said[n - self._first].text, self._reading(n).passages) for n in ns if n in mine}
 
     def _positions(self) -> range:
         return range(self._first, self._first + len(self._said))
