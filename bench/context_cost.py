@@ -16,7 +16,6 @@ from functools import cache
 from pathlib import Path
 
 import context_quality as quality
-
 from respun.core.chat import AssistantMessage, ChatMessage, UserMessage
 from respun.core.context.fit import Ask, fit
 from respun.core.context.memory import MemoryIndex

@@ -9,7 +9,7 @@ from secrets import token_hex
 from time import monotonic
 from typing import Any, Final
 
-from respun.core.chat import ChatMessage, SystemMessage, ToolMessage, UserMessage
+from respun.core.chat import ChatMessage, Provider, SystemMessage, ToolMessage, UserMessage
 from respun.core.drafts import AssistantDraft, MessageDraft, RunDraft, ThreadDraft
 from respun.core.events import ContextChosen, Output
 from respun.core.runs import Run, Truncation
@@ -97,11 +97,15 @@ class World:
 
 @asynccontextmanager
 async def world(
-    place: str, rules: Sequence[Rule] = (), window: int = 4_000, count: Any = estimate
+    place: str,
+    rules: Sequence[Rule] = (),
+    window: int = 4_000,
+    count: Any = estimate,
+    provider: Provider | None = None,
 ) -> AsyncIterator[World]:
     backend = await open_backend(place)
     model = Scripted((*rules, Rule("@say Understood.", r"\A[^@]*\Z")))
-    turns = Turns(backend, model, lambda name: window, count)
+    turns = Turns(backend, provider or model, lambda name: window, count)
     engine = Engine(backend, turns, Clock(), EngineSettings(sweep=0.1, flush=0.02))
     # No test here has files.
     nowhere = Path("/nonexistent")

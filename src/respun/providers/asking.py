@@ -10,7 +10,15 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
-from respun.core.chat import ChatMessage, ChatTool, ModelRequest, SystemMessage, ToolChoice
+from respun.core.chat import (
+    AssistantMessage,
+    ChatMessage,
+    ChatTool,
+    ModelRequest,
+    SystemMessage,
+    ToolChoice,
+    UserMessage,
+)
 from respun.providers.faults import Complaint
 
 
@@ -23,6 +31,8 @@ class Capabilities(Struct, frozen=True):
     parallel_tool_calls: bool = True
     reasoning_effort: bool = True
     prompt_cache_key: bool = False
+    cache_control: bool = False
+    """It keeps a prompt up to a mark in one of its messages (Anthropic's models behind a router)."""
     tools: bool = True
     json_schema: bool = True
     """False: a wished JSON schema is put in words, and only `json_object` is asked for."""
@@ -34,12 +44,25 @@ def expected_of(base_url: str) -> Capabilities:
     """What to assume before the upstream was ever asked."""
     host = urlsplit(base_url).hostname or ""
     openai = host == "openai.com" or host.endswith((".openai.com", ".openai.azure.com"))
-    return Capabilities(max_completion_tokens=openai, prompt_cache_key=openai)
+    router = host == "openrouter.ai" or host.endswith(".openrouter.ai")
+    return Capabilities(max_completion_tokens=openai, prompt_cache_key=openai, cache_control=router)
+
+
+class _MarkedText(Struct, frozen=True, tag_field="type", tag="text"):
+    text: str
+    cache_control: dict[str, str]
+
+
+class _Marked(Struct, frozen=True):
+    """A message at whose end a cache may end."""
+
+    role: str
+    content: tuple[_MarkedText]
 
 
 class _Body(Struct, omit_defaults=True):
     model: str
-    messages: tuple[ChatMessage, ...]
+    messages: tuple[ChatMessage | _Marked, ...]
     stream: bool = False
     stream_options: dict[str, bool] | None = None
     tools: tuple[ChatTool, ...] = ()
@@ -58,7 +81,7 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 def body_of(request: ModelRequest, known: Capabilities, *, stream: bool) -> bytes:
-    body = _Body(request.model, request.messages, stream)
+    body = _Body(request.model, _marked(request) if known.cache_control else request.messages, stream)
     body.temperature, body.top_p = request.temperature, request.top_p
     if stream and known.stream_options:
         body.stream_options = {"include_usage": True}
@@ -75,6 +98,24 @@ def body_of(request: ModelRequest, known: Capabilities, *, stream: bool) -> byte
         body.prompt_cache_key = request.prompt_cache_key
     _set_format(body, request.response_format, known)
     return _encode(body)
+
+
+def _marked(request: ModelRequest) -> tuple[ChatMessage | _Marked, ...]:
+    """The last message of text alone that the next prompt is likely to have, too, bears the mark."""
+    messages: list[ChatMessage | _Marked] = list(request.messages)
+    for at in range(min(request.stable, len(messages)) - 1, -1, -1):
+        match messages[at]:
+            case SystemMessage(content=str(text)):
+                role = "system"
+            case UserMessage(content=str(text)):
+                role = "user"
+            case AssistantMessage(content=str(text), tool_calls=calls) if text and not calls:
+                role = "assistant"
+            case _:
+                continue
+        messages[at] = _Marked(role, (_MarkedText(text, {"type": "ephemeral"}),))
+        break
+    return tuple(messages)
 
 
 def _set_format(body: _Body, wished: dict[str, Any] | None, known: Capabilities) -> None:
@@ -104,7 +145,7 @@ def learn(known: Capabilities, sent: bytes, complaint: Complaint) -> Capabilitie
     text = f"{complaint.param} {complaint.message}"
     if complaint.code == "unsupported_value" or _VALUE.search(text) or not _unknown(complaint):
         return None
-    for name in ("stream_options", "parallel_tool_calls", "prompt_cache_key", "reasoning_effort"):
+    for name in ("stream_options", "parallel_tool_calls", "prompt_cache_key", "cache_control", "reasoning_effort"):
         if _names(text, name) and getattr(known, name) and f'"{name}":'.encode() in sent:
             return msgspec.structs.replace(known, **{name: False})
     if known.json_schema and b'"type":"json_schema"' in sent and _names(text, "json_schema|response_format"):
