@@ -8,7 +8,7 @@ PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CLIENTS      := openai-2 openai-1 openai-1.29 langchain semantic-kernel agents
 NODE_CLIENTS := openai-node-4 openai-node-6
 
-.PHONY: demo serve test test-clients conformance lint bench docs setup setup-dev lock clean
+.PHONY: demo serve test test-sandbox test-clients conformance lint bench docs setup setup-dev lock clean
 
 demo: setup
 	$(BIN)/respun demo
@@ -18,6 +18,9 @@ serve: setup
 
 test: setup-dev
 	$(BIN)/python -m pytest
+
+test-sandbox: setup-dev
+	$(BIN)/python -m pytest tests/sandbox tests/end/test_code_interpreter.py -m ""
 
 test-clients: setup-dev $(CLIENTS:%=.venvs/%/.installed) $(NODE_CLIENTS:%=.venvs/%/.installed)
 	$(BIN)/python -m pytest conformance/clients

@@ -14,6 +14,7 @@ from respun.sandbox.ports import Limits, Settings
 from sandbox import probes
 
 BACKENDS = ("process", "process-own-users", "process-in-container", "bwrap")
+VARIANTS = ("process-own-users", "process-in-container")
 LIMITS = Limits(
     call_seconds=20,
     grace_seconds=0.3,

@@ -6,7 +6,16 @@ import pytest
 import pytest_asyncio
 
 from respun.sandbox.ports import NoSandbox, Sandbox
-from sandbox.backends import BACKENDS, make
+from sandbox.backends import BACKENDS, VARIANTS, make
+from sandbox.probes import SLOW
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What fills a session up is stopped by the same code in all variants of `process`: one shows it every day."""
+    for item in items:
+        given = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        if given.get("sandbox") in VARIANTS and getattr(given.get("probe"), "name", "") in SLOW:
+            item.add_marker(pytest.mark.thorough)
 
 
 @pytest_asyncio.fixture(params=BACKENDS, scope="module", loop_scope="module")

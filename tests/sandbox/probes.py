@@ -152,6 +152,15 @@ while True:
         pass
 """
 
+SLOW = (
+    "forks without end",
+    "three times the memory",
+    "the memory by children",
+    "too many files",
+    "files in a folder that cannot be listed",
+)
+"""Those that take seconds, because they fill something up."""
+
 PROBES = tuple(
     Attack(*pair)
     for pair in (
