@@ -1,6 +1,6 @@
 """What an event means for the records that callers read: the messages and steps it begins, changes or ends."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -42,10 +42,11 @@ def records(before: Run, event: AnyEvent) -> Records:
     return touched(before, event) if touched else ()
 
 
-def last_records(before: Run, events: Iterable[AnyEvent]) -> Records:
+def last_records(before: Run, events: Sequence[AnyEvent]) -> Records:
     """The same for several events in a row, each message and step once, as the last of them left it."""
     latest: dict[str, Message | Step] = {}
-    for event in events:
+    touching = [index for index, event in enumerate(events) if type(event) in _RECORDS]
+    for event in events[: touching[-1] + 1] if touching else ():
         for record in records(before, event):
             latest[record.id] = record
         before = evolve(before, event)

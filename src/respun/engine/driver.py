@@ -156,7 +156,9 @@ class Driver:
     def unsaved(self) -> Entry | None:
         if self._gone or not self._unsaved:
             return None
-        return Entry(self.project, self._stored, self.run, tuple(self._unsaved), self._claim())
+        # Heartbeats prolong the lease; writing it here as well would make text five times as dear, for its indexes.
+        claim = None if self.run.status == self._stored.status else self._claim()
+        return Entry(self.project, self._stored, self.run, tuple(self._unsaved), claim)
 
     def saved(self, entry: Entry, kept: bool) -> None:
         if not kept:

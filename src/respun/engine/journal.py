@@ -24,13 +24,13 @@ log = logging.getLogger(__name__)
 
 
 class Entry(Struct, frozen=True):
-    """News of one run: `before` is the run as it is stored, `after` as it is to be."""
+    """News of one run: `before` is the run as it is stored, `after` as it is to be. No claim: its lease stays."""
 
     project: str
     before: Run
     after: Run
     events: tuple[AnyEvent, ...]
-    claim: runs.Claim
+    claim: runs.Claim | None
 
 
 class Written(Struct, frozen=True):

@@ -1,7 +1,7 @@
 """Rows of runs, their steps and their events."""
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -102,18 +102,16 @@ async def refold(tx: Tx, run: Run) -> Run:
     return replace(run, message=folded.message, writing=folded.writing)
 
 
-async def advance(tx: Tx, run: Run, expected: int, events: Sequence[AnyEvent], claim: Claim) -> bool:
-    """Store the run as it is after these events; False if it is no longer at number `expected`, or gone."""
-    changed = await tx.run(
-        _sql.advance,
-        id=run.id,
-        number=run.number,
-        status=run.status,
-        body=_body(run),
-        owner=claim.owner,
-        lease_until=claim.until,
-        expected=expected,
-    )
+async def advance(tx: Tx, run: Run, expected: int, events: Sequence[AnyEvent], claim: Claim | None) -> bool:
+    """Store the run as it is after these events; False if it is no longer at number `expected`, or gone.
+
+    Without a claim its status is as it was, and its lease stays.
+    """
+    row: dict[str, Any] = {"id": run.id, "number": run.number, "body": _body(run), "expected": expected}
+    if claim is None:
+        changed = await tx.run(_sql.progress, **row)
+    else:
+        changed = await tx.run(_sql.advance, status=run.status, owner=claim.owner, lease_until=claim.until, **row)
     if changed:
         await add_events(tx, run, events)
     return bool(changed)
