@@ -16,6 +16,7 @@ from respun.core.events import (
     CallsStarted,
     MessageStarted,
     Output,
+    ReasoningAdded,
     RefusalAdded,
     TextAdded,
 )
@@ -45,7 +46,7 @@ from respun.store.runs import Claim
 log = logging.getLogger(__name__)
 
 # Shown at once and stored soon; every other event is stored before it is shown.
-_PASSING = (TextAdded, ArgumentsAdded, MessageStarted, CallsStarted, CallAdded, RefusalAdded)
+_PASSING = (TextAdded, ArgumentsAdded, MessageStarted, CallsStarted, CallAdded, RefusalAdded, ReasoningAdded)
 _FAULT: Final = RunError("server_error", "The server has a fault and could not do this run; its log says which.")
 
 

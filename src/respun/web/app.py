@@ -13,6 +13,9 @@ from respun import telemetry
 from respun.config import Config
 from respun.core.problems import Problem
 from respun.dialects import aiml
+from respun.dialects.backboard import problems as backboard_problems
+from respun.dialects.backboard import routes as backboard
+from respun.dialects.backboard.answers import Settings as BackboardSettings
 from respun.dialects.openai import problems
 from respun.dialects.openai.answers import Dialect, UnknownPath
 from respun.dialects.openai.problems import Refused
@@ -100,6 +103,7 @@ class App:
 
     def _assemble(self, workspace: Workspace) -> ASGIApp:
         dialect = Dialect(poll_ms=self._config.poll_after_ms, max_body=self._config.max_body_bytes)
+        backboard_settings = BackboardSettings(max_body=self._config.max_body_bytes)
         unknown = UnknownPath(dialect)
         operations = openai_routes(workspace, dialect)
         v1 = Router(operations, redirect_slashes=False, default=unknown)
@@ -108,6 +112,7 @@ class App:
         root = Router(
             [
                 Mount("/v1", v1),
+                Mount("/api", backboard.application(workspace, backboard_settings)),
                 *health.routes(),
                 *docs_routes(operations),
                 Mount("", aiml.application(workspace, dialect)),
@@ -129,6 +134,8 @@ def _error_body(problem: Problem, refused: Refused) -> bytes:
     """A refusal as the dialect writes it that lives at the path."""
     if refused.path.startswith("/v1/") or refused.path in DOCS:
         return problems.error_body(problem, refused)
+    if refused.path.startswith("/api/"):
+        return backboard_problems.detail_body(problem)
     return aiml.error_body(problem, refused)
 
 
