@@ -57,6 +57,10 @@ class Turns:
         self.tools = tools or Tools()
         self._unstored: dict[str, tuple[Message, ...]] = {}
 
+    @property
+    def provider(self) -> chat.Provider:
+        return self._provider
+
     def prime(self, run: str, drafts: tuple[Message, ...]) -> None:
         """The first turn of a run starts while these messages are still being stored."""
         self._unstored[run] = drafts
@@ -105,8 +109,8 @@ class Turns:
         drafts = self._unstored.pop(run.id, ())
         steps = await self._turns(run, done)
         head: list[chat.ChatMessage] = []
-        if run.plan.instructions:
-            head.append(chat.SystemMessage(run.plan.instructions))
+        if instructions := prompt.instructions(run.plan):
+            head.append(chat.SystemMessage(instructions))
         room = self._room(run) - sum(prompt.size(message) for message in (*head, *steps))
         history = await self._backend.read(lambda tx: self._history(tx, run, drafts, room))
         return prompt.request(run, (*head, *history, *steps), self.tools.offers(run))

@@ -1,7 +1,7 @@
 """Runs: create, list, get, change, cancel, submit tool outputs, steps, follow."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -10,6 +10,7 @@ from respun.core.assistants import Assistant, Metadata, Tool
 from respun.core.drafts import RunDraft, ThreadDraft
 from respun.core.events import Output, OutputsGiven, RunCancelling, RunCreated, RunQueued
 from respun.core.machine import Cancel, Input, Outputs
+from respun.core.memories import MemoryUse
 from respun.core.once import Once
 from respun.core.pages import Page, PageRequest
 from respun.core.problems import Problem, no_such
@@ -24,7 +25,11 @@ from respun.engine.tools import kind_of
 from respun.store import assistants, effects, messages, runs, threads
 from respun.store.backend import Tx
 from respun.workspace.failures import Store, explained
+from respun.workspace.memories import Memories, Utterance
 from respun.workspace.messages import new_messages, new_thread
+
+_EVERYTHING: Final = 1 << 62
+_LOOKED_AT: Final = 10
 
 
 class RunRules(Struct, frozen=True):
@@ -43,13 +48,19 @@ class Submitted(Struct, frozen=True):
 
 
 class Runs:
-    def __init__(self, store: Store, engine: Engine, rules: RunRules) -> None:
+    def __init__(self, store: Store, engine: Engine, rules: RunRules, memories: Memories) -> None:
         self._store = store
+        self._memories = memories
         self._engine = engine
         self._rules = rules
 
-    async def create(self, project: str, thread: str, draft: RunDraft, once: Once | None = None) -> Run:
-        """The run as it was created. It is under way when this returns, or waits for its turn."""
+    async def create(
+        self, project: str, thread: str, draft: RunDraft, once: Once | None = None, said: tuple[Message, ...] = ()
+    ) -> Run:
+        """The run as it was created. It is under way when this returns, or waits for its turn.
+
+        `said` are messages that are added with it, like `draft.additional_messages`, but made by the caller.
+        """
 
         async def repeated(tx: Tx) -> str | None:
             return await effects.earlier(tx, once, lambda made: runs.is_newest(tx, thread, made))
@@ -57,8 +68,10 @@ class Runs:
         if run := await self._repeated(once, repeated):
             return run
         assistant = await self._store.read(lambda tx: _load(tx, project, thread, draft.assistant))
-        drafts = new_messages(thread, draft.additional_messages, self._engine.clock)
-        created = self._created(thread, assistant, draft, None)
+        drafts = (*new_messages(thread, draft.additional_messages, self._engine.clock), *said)
+        uttered = await self._uttered(thread, drafts, wanted=_uses_memory(assistant, draft))
+        use = await self._memories.settle(project, assistant, draft.memory, uttered)
+        created = self._created(thread, assistant, draft, None, use)
 
         async def prepare(tx: Tx) -> bool:
             await messages.lock(tx, project, thread)
@@ -70,6 +83,7 @@ class Runs:
                 raise refuse_second_run(thread, active)
             if drafts and not active:
                 await messages.append(tx, project, thread, drafts)
+            await self._memories.note(tx, project, assistant.id, use, uttered, created.run)
             return bool(active)
 
         if self._policy(draft) != "enqueue":
@@ -88,7 +102,9 @@ class Runs:
         resources = draft.tool_resources or given.tool_resources
         thread = replace(new_thread(given, self._engine.clock), tool_resources=resources)
         drafts = new_messages(thread.id, (*given.messages, *draft.additional_messages), self._engine.clock)
-        created = self._created(thread.id, assistant, draft, thread)
+        uttered = utterance(thread.id, drafts[::-1])
+        use = await self._memories.settle(project, assistant, draft.memory, uttered)
+        created = self._created(thread.id, assistant, draft, thread, use)
 
         async def prepare(tx: Tx) -> bool:
             if made := await repeated(tx):
@@ -97,6 +113,7 @@ class Runs:
             await threads.add(tx, project, thread)
             if drafts:
                 await messages.append(tx, project, thread.id, drafts)
+            await self._memories.note(tx, project, assistant.id, use, uttered, created.run)
             return False
 
         return await self._begin(project, created, drafts, prepare)
@@ -179,7 +196,10 @@ class Runs:
     ) -> Run:
         try:
             with explained():
-                return await self._engine.create(project, created, drafts, prepare)
+                run = await self._engine.create(project, created, drafts, prepare)
+            if created.plan.memory.operation:
+                self._memories.look()
+            return run
         except _Repeated as again:
             made = again.run
         return await self._store.read(lambda tx: _by_id(tx, made))
@@ -215,7 +235,18 @@ class Runs:
         await self._engine.give(project, thread, active, Cancel(), lambda run: None)
         crash_point("interrupt.given")
 
-    def _created(self, thread: str, assistant: Assistant, draft: RunDraft, new: Thread | None) -> RunCreated:
+    async def _uttered(self, thread: str, drafts: Sequence[Message], *, wanted: bool) -> Utterance:
+        """What the user said last: with this request, or before it. Not `wanted`: nobody will look at it."""
+        if not wanted:
+            return Utterance(thread, "")
+        if any(message.role == "user" for message in drafts):
+            return utterance(thread, drafts[::-1])
+        found = await self._store.read(lambda tx: messages.newest(tx, thread, _EVERYTHING, _LOOKED_AT))
+        return utterance(thread, found)
+
+    def _created(
+        self, thread: str, assistant: Assistant, draft: RunDraft, new: Thread | None, use: MemoryUse
+    ) -> RunCreated:
         clock = self._engine.clock
         now = clock.now
         return RunCreated(
@@ -224,7 +255,7 @@ class Runs:
             thread=thread,
             assistant=assistant.id,
             expires_at=int(now) + self._rules.expires_after,
-            plan=plan_of(assistant, draft, self._rules.max_turns, self._engine.tools.kinds),
+            plan=replace(plan_of(assistant, draft, self._rules.max_turns, self._engine.tools.kinds), memory=use),
             metadata=draft.metadata,
             new_thread=new,
         )
@@ -266,6 +297,17 @@ def _refuse_unserved(tools: Sequence[Tool], served: frozenset[ToolKind]) -> None
                 param=f"tools[{index}].type",
                 code="unsupported_tool",
             )
+
+
+def _uses_memory(assistant: Assistant, draft: RunDraft) -> bool:
+    return (draft.memory.mode if draft.memory else assistant.memory.mode) != "off"
+
+
+def utterance(thread: str, newest_first: Sequence[Message]) -> Utterance:
+    for message in newest_first:
+        if message.role == "user":
+            return Utterance(thread, message.text, (message.original or message.metadata).get("custom_timestamp"))
+    return Utterance(thread, "")
 
 
 class _Repeated(Exception):
