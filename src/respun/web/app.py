@@ -103,7 +103,9 @@ class App:
 
     def _assemble(self, workspace: Workspace) -> ASGIApp:
         dialect = Dialect(poll_ms=self._config.poll_after_ms, max_body=self._config.max_body_bytes)
-        backboard_settings = BackboardSettings(max_body=self._config.max_body_bytes)
+        backboard_settings = BackboardSettings(
+            max_body=self._config.max_body_bytes, max_form=self._config.max_file_bytes
+        )
         unknown = UnknownPath(dialect)
         operations = openai_routes(workspace, dialect)
         v1 = Router(operations, redirect_slashes=False, default=unknown)

@@ -38,9 +38,13 @@ class Assistants:
 
     async def change(self, project: str, ident: str, changes: AssistantChanges) -> Assistant:
         given = {name: value for name, value in structs.asdict(changes).items() if value is not UNSET}
-        return await self._store.write(
-            lambda tx: assistants.change(tx, project, ident, lambda before: structs.replace(before, **given))
-        )
+        mode = given.pop("memory_mode", None)
+
+        def changed(before: Assistant) -> Assistant:
+            after = structs.replace(before, **given)
+            return structs.replace(after, memory=structs.replace(after.memory, mode=mode)) if mode else after
+
+        return await self._store.write(lambda tx: assistants.change(tx, project, ident, changed))
 
     async def delete(self, project: str, ident: str, once: Once | None = None) -> None:
         """Threads and runs that used it stay as they are."""

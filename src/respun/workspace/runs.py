@@ -176,6 +176,10 @@ class Runs:
 
         return await self._store.read(unit)
 
+    def serves(self, kind: ToolKind) -> bool:
+        """Whether this server answers calls of this kind itself."""
+        return kind in self._engine.tools.kinds
+
     def follow(self, run: Run, after: int = 0) -> AsyncIterator[Sequence[Happening]]:
         """Events behind number `after`, as they come, until the run is done or waits for its caller."""
         return self._engine.follow(run, after)

@@ -25,6 +25,7 @@ class AssistantObject(Struct):
     tool_resources: Json
     metadata: Metadata
     response_format: str | Json
+    memory: Json | UnsetType = UNSET
 
 
 class ThreadObject(Struct):
@@ -105,6 +106,7 @@ class RunObject(Struct):
     response_format: str | Json
     tool_choice: str | Json
     parallel_tool_calls: bool
+    memory: Json | UnsetType = UNSET
 
 
 class StepObject(Struct):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol, TypeVar, assert_never
 
 import msgspec
+from msgspec import UNSET
 
 from respun.core.assistants import (
     Assistant,
@@ -18,6 +19,7 @@ from respun.core.assistants import (
     ToolResources,
 )
 from respun.core.code import code_of
+from respun.core.memories import MemoryUse
 from respun.core.pages import Page
 from respun.core.runs import NamedToolChoice, Run, RunError, Step, ToolCall
 from respun.core.threads import (
@@ -79,6 +81,7 @@ def assistant(given: Assistant) -> AssistantObject:
         tool_resources=resources(given.tool_resources, code),
         metadata=given.metadata,
         response_format=response_format(given.response_format),
+        memory=UNSET if given.memory.mode == "off" else {"mode": given.memory.mode},
     )
 
 
@@ -149,6 +152,7 @@ def run(given: Run, *, streamed: bool = False) -> RunObject:
         response_format=response_format(plan.response_format),
         tool_choice=_tool_choice(plan.tool_choice),
         parallel_tool_calls=plan.parallel_tool_calls,
+        memory=UNSET if plan.memory.mode == "off" else _memory(plan.memory),
     )
 
 
@@ -190,6 +194,12 @@ def page(given: Page[T], shape: Callable[[T], Identified]) -> ListObject:
         last_id=data[-1].id if data else None,
         has_more=given.has_more,
     )
+
+
+def _memory(given: MemoryUse) -> Json:
+    """Ours, and shown only where it is in use: what the run was told, and under which operation it is remembered."""
+    recalled = [{"id": each.id, "text": each.text, "score": each.score} for each in given.recalled]
+    return {"mode": given.mode, "user": given.user, "operation_id": given.operation, "recalled": recalled}
 
 
 def tool(given: Tool) -> Json:
