@@ -70,6 +70,10 @@ class Turns:
         self.chooser = Chooser(backend, self.indexing, count, perf_counter)
         self.prompts = Prompts(backend, self.chooser, window, count, auto)
 
+    @property
+    def provider(self) -> chat.Provider:
+        return self._provider
+
     def prime(self, run: str, drafts: tuple[Message, ...]) -> None:
         """The first turn of a run starts while these messages are still being stored."""
         self._unstored[run] = drafts
@@ -165,6 +169,8 @@ def joined(batch: Sequence[chat.News]) -> list[chat.News]:
                 news[-1] = chat.TextDelta(last.text + text)
             else:
                 news.append(chat.TextDelta(text))
+        elif isinstance(one, chat.ReasoningDelta):
+            news.append(chat.ReasoningDelta(one.text.replace("\x00", "\ufffd")))
         elif isinstance(one, chat.ToolCallDelta):
             news.append(replace(one, arguments=one.arguments.replace("\x00", "\ufffd")))
         else:

@@ -7,7 +7,7 @@ from secrets import token_hex
 from typing import Final
 
 from msgspec.structs import replace
-from starlette.routing import Route
+from starlette.routing import Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from respun import telemetry
@@ -15,6 +15,9 @@ from respun.config import Config
 from respun.core.problems import Problem
 from respun.core.runs import ToolKind
 from respun.dialects import aiml
+from respun.dialects.backboard import problems as backboard_problems
+from respun.dialects.backboard import routes as backboard
+from respun.dialects.backboard.answers import Settings as BackboardSettings
 from respun.dialects.openai import problems
 from respun.dialects.openai.answers import Dialect, UnknownPath
 from respun.dialects.openai.problems import Refused
@@ -78,7 +81,9 @@ class App:
             auto=config.auto_strategy,
         )
         self._engine = Engine(backend, turns, clock, _engine_settings(config))
-        workspace = Workspace(backend, self._engine, self._cards, _rules(config), library=self._library)
+        workspace = Workspace(
+            backend, self._engine, self._cards, _rules(config), library=self._library, window=self._switch.window
+        )
         self._asgi = self._assemble(workspace)
 
     @property
@@ -128,6 +133,9 @@ class App:
 
     def _assemble(self, workspace: Workspace) -> ASGIApp:
         dialect = Dialect(poll_ms=self._config.poll_after_ms, max_body=self._config.max_body_bytes)
+        backboard_settings = BackboardSettings(
+            max_body=self._config.max_body_bytes, max_form=self._config.max_file_bytes
+        )
         operations = openai_routes(workspace, dialect)
         health = Health(self.backend, lambda: self._draining)
         root = PathTree(
@@ -137,8 +145,12 @@ class App:
                 *health.routes(),
                 *docs_routes(operations),
             ],
-            # Clients of Azure's agents ask at the root too: AIML's paths are theirs.
-            default=aiml.application(workspace, dialect),
+            default=Router(
+                [Mount("/api", backboard.application(workspace, backboard_settings))],
+                redirect_slashes=False,
+                # Clients of Azure's agents ask at the root too: AIML's paths are theirs.
+                default=aiml.application(workspace, dialect),
+            ),
         )
         return Auth(root, self.backend, loopback=is_loopback(self._config.host), error_body=_error_body)
 
@@ -150,6 +162,8 @@ def _error_body(problem: Problem, refused: Refused) -> bytes:
     """A refusal as the dialect writes it that lives at the path."""
     if refused.path.startswith("/v1/") or refused.path in DOCS:
         return problems.error_body(problem, refused)
+    if refused.path.startswith("/api/"):
+        return backboard_problems.detail_body(problem)
     return aiml.error_body(problem, refused)
 
 
