@@ -156,6 +156,10 @@ class Witness:
             self._records(run, event)
         if before.done:
             assert added == [], "news after the end lost a race"
+        if before.status == "cancelling" and not isinstance(given, Stopped | Deadline | Resume):
+            assert added == [], "late news do not hold up a cancel"
+        answered = isinstance(given, chat.Finished) and bool(added)
+        assert self.history.run.turn == before.turn + answered, "a turn is a whole answer of the model"
         self._batch(before, added)
         self._state(given, before)
 
@@ -203,6 +207,9 @@ class Witness:
         assert run.done == (run.status in FINAL)
         assert run.done == (run.ended_at is not None)
         assert (pending(run) is None) == (run.done or run.status == "requires_action"), "it never hangs"
+        if isinstance(command := pending(run), CallTools):
+            assert command.calls
+            assert all(call.hosted for call in command.calls)
         if run.status == "requires_action":
             assert callers
         if run.status == "in_progress":
