@@ -188,7 +188,7 @@ def _chosen(run: Run, given: Chosen, fresh: Fresh) -> Events:
 
 
 def _text(run: Run, given: chat.TextDelta, fresh: Fresh) -> Events:
-    if run.status != "in_progress" or not given.text:
+    if not _listens(run) or not given.text:
         return ()
     return (*_open_message(run, fresh), TextAdded(given.text))
 
@@ -200,7 +200,7 @@ def _cited(run: Run, given: Cited, fresh: Fresh) -> Events:
 
 
 def _refusal(run: Run, given: chat.RefusalDelta, fresh: Fresh) -> Events:
-    if run.status != "in_progress" or not given.text:
+    if not _listens(run) or not given.text:
         return ()
     return (*_open_message(run, fresh), RefusalAdded(given.text))
 
@@ -210,7 +210,7 @@ def _reasoning(run: Run, given: chat.ReasoningDelta, fresh: Fresh) -> Events:
 
 
 def _call(run: Run, given: chat.ToolCallDelta, fresh: Fresh) -> Events:
-    if run.status != "in_progress":
+    if not _listens(run):
         return ()
     facts: list[AnyEvent] = []
     if run.message:
@@ -227,7 +227,7 @@ def _call(run: Run, given: chat.ToolCallDelta, fresh: Fresh) -> Events:
 
 
 def _finished(run: Run, given: chat.Finished, fresh: Fresh) -> Events:
-    if run.status != "in_progress":
+    if not _listens(run):
         return ()
     usage = given.usage or Usage()
     if run.writing:
@@ -342,6 +342,11 @@ def _end_over_limit(run: Run, fresh: Fresh) -> Events:
         )
         return (RunFailed(fresh.now, error),)
     return ()
+
+
+def _listens(run: Run) -> bool:
+    """Whether the run waits for its model: not while a tool of its last turn has yet to answer."""
+    return run.status == "in_progress" and run.calls is None
 
 
 def _open_message(run: Run, fresh: Fresh) -> tuple[MessageStarted, ...]:
