@@ -82,7 +82,7 @@ def page(description: dict[str, Any], origin: str) -> str:
     )
 
 
-_ORDER: Final = ("assistants", "threads", "messages", "runs", "steps", "models")
+_ORDER: Final = ("assistants", "threads", "messages", "runs", "steps", "files", "uploads", "vector_stores", "models")
 
 
 def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
