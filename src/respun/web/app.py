@@ -78,8 +78,8 @@ class App:
             auto=config.auto_strategy,
         )
         self._engine = Engine(backend, turns, clock, _engine_settings(config))
-        workspace = Workspace(backend, self._engine, self._cards, _rules(config), library=self._library)
-        self._asgi = self._assemble(workspace)
+        self.workspace = Workspace(backend, self._engine, self._cards, _rules(config), library=self._library)
+        self._asgi = self._assemble(self.workspace)
 
     @property
     def answers(self) -> str:
