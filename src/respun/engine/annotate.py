@@ -44,6 +44,8 @@ class Annotator:
 
     def feed(self, text: str) -> list[Piece]:
         """What may be shown now."""
+        if not self._sources:
+            return [TextDelta(text)]
         self._held += text
         pieces: list[Piece] = []
         while (piece := self._next(last=False)) is not None:

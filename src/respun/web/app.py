@@ -81,10 +81,10 @@ class App:
             auto=config.auto_strategy,
         )
         self._engine = Engine(backend, turns, clock, _engine_settings(config))
-        workspace = Workspace(
+        self.workspace = Workspace(
             backend, self._engine, self._cards, _rules(config), library=self._library, window=self._switch.window
         )
-        self._asgi = self._assemble(workspace)
+        self._asgi = self._assemble(self.workspace)
 
     @property
     def answers(self) -> str:
