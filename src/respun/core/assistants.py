@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from respun.core.memories import MemorySettings
+
 JsonSchema = dict[str, Any]
 Metadata = dict[str, str]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
@@ -80,7 +82,10 @@ ResponseFormat = TextFormat | JsonObjectFormat | JsonSchemaFormat
 
 
 class Assistant(Struct, frozen=True):
-    """`temperature`, `top_p` and the rest are None where never given: the upstream's default then holds."""
+    """`temperature`, `top_p` and the rest are None where never given: the upstream's default then holds.
+
+    `passages` is how many a search of its documents brings, where the tool does not say.
+    """
 
     id: str
     created_at: float
@@ -95,3 +100,5 @@ class Assistant(Struct, frozen=True):
     top_p: float | None = None
     reasoning_effort: Effort | None = None
     response_format: ResponseFormat | None = None
+    passages: int | None = None
+    memory: MemorySettings = MemorySettings()

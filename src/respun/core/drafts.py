@@ -1,10 +1,11 @@
 """What callers ask for, checked and typed: objects before they have an id and a time."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
 from respun.core.assistants import Effort, Metadata, ResponseFormat, Tool, ToolResources
+from respun.core.memories import MemorySettings, MemoryUse
 from respun.core.runs import NamedToolChoice, Truncation
 from respun.core.threads import Attachment, Part, Role
 from respun.core.vector_stores import StoreDraft
@@ -24,6 +25,8 @@ class AssistantDraft(Struct, frozen=True):
     response_format: ResponseFormat | None = None
     new_store: StoreDraft | None = None
     """A vector store to be made for it."""
+    passages: int | None = None
+    memory: MemorySettings = MemorySettings()
 
 
 class AssistantChanges(Struct, frozen=True):
@@ -40,13 +43,18 @@ class AssistantChanges(Struct, frozen=True):
     top_p: float | None | UnsetType = UNSET
     reasoning_effort: Effort | None | UnsetType = UNSET
     response_format: ResponseFormat | None | UnsetType = UNSET
+    passages: int | None | UnsetType = UNSET
+    memory: MemorySettings | UnsetType = UNSET
 
 
 class MessageDraft(Struct, frozen=True):
+    """`original` as in a message."""
+
     role: Role
     content: tuple[Part, ...]
     attachments: tuple[Attachment, ...] = ()
     metadata: Metadata = {}
+    original: dict[str, Any] | None = None
 
 
 class ThreadDraft(Struct, frozen=True):
@@ -55,6 +63,7 @@ class ThreadDraft(Struct, frozen=True):
     metadata: Metadata = {}
     new_store: StoreDraft | None = None
     """A vector store to be made for it."""
+    assistant: str | None = None
 
 
 class ThreadChanges(Struct, frozen=True):
@@ -73,7 +82,10 @@ class Preview(Struct, frozen=True):
 
 
 class RunDraft(Struct, frozen=True):
-    """A run to be made. What is None is taken from the assistant; what is given replaces it wholly."""
+    """A run to be made. What is None is taken from the assistant; what is given replaces it wholly.
+
+    `operation` and `recalled` of `memory` are not the caller's to give: they are settled when the run is created.
+    """
 
     assistant: str
     model: str | None = None
@@ -94,3 +106,4 @@ class RunDraft(Struct, frozen=True):
     truncation: Truncation = Truncation()
     when_busy: Literal["reject", "enqueue", "interrupt"] | None = None
     """What to do when the thread has an active run; None means the server's setting."""
+    memory: MemoryUse | None = None

@@ -87,6 +87,12 @@ class RefusalAdded(Struct, frozen=True, tag_field="e", tag="r"):
     text: str
 
 
+class ReasoningAdded(Struct, frozen=True, tag_field="e", tag="k"):
+    """What a model thinks aloud before it answers. It is no part of the message."""
+
+    text: str
+
+
 class MessageEnded(Struct, frozen=True, tag_field="e", tag="message_end"):
     """The whole content, so that what is stored does not depend on how it was streamed."""
 
@@ -188,6 +194,7 @@ AnyEvent = (
     | MessageStarted
     | TextAdded
     | RefusalAdded
+    | ReasoningAdded
     | MessageEnded
     | CallsStarted
     | CallAdded

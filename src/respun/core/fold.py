@@ -16,6 +16,7 @@ from respun.core.events import (
     MessageEnded,
     MessageStarted,
     OutputsGiven,
+    ReasoningAdded,
     RefusalAdded,
     RunCancelled,
     RunCancelling,
@@ -99,6 +100,10 @@ def _text_added(run: Run, event: TextAdded) -> Changes:
 def _refusal_added(run: Run, event: RefusalAdded) -> Changes:
     assert run.message is not None
     return {"message": replace(run.message, refusal=run.message.refusal + event.text)}
+
+
+def _reasoning_added(run: Run, event: ReasoningAdded) -> Changes:
+    return {}
 
 
 def _message_ended(run: Run, event: MessageEnded) -> Changes:
@@ -202,6 +207,7 @@ _EVOLVE: dict[type, Callable[[Run, Any], Changes]] = {
     MessageStarted: _message_started,
     TextAdded: _text_added,
     RefusalAdded: _refusal_added,
+    ReasoningAdded: _reasoning_added,
     MessageEnded: _message_ended,
     CallsStarted: _calls_started,
     CallAdded: _call_added,

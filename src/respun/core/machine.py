@@ -24,6 +24,7 @@ from respun.core.events import (
     MessageStarted,
     Output,
     OutputsGiven,
+    ReasoningAdded,
     RefusalAdded,
     RunCancelled,
     RunCancelling,
@@ -204,8 +205,8 @@ def _refusal(run: Run, given: chat.RefusalDelta, fresh: Fresh) -> Events:
     return (*_open_message(run, fresh), RefusalAdded(given.text))
 
 
-def _nothing(run: Run, given: chat.ReasoningDelta, fresh: Fresh) -> Events:
-    return ()
+def _reasoning(run: Run, given: chat.ReasoningDelta, fresh: Fresh) -> Events:
+    return (ReasoningAdded(given.text),) if run.status == "in_progress" and given.text else ()
 
 
 def _call(run: Run, given: chat.ToolCallDelta, fresh: Fresh) -> Events:
@@ -399,7 +400,7 @@ _DECIDE: dict[type, Callable[[Run, Any, Fresh], Events]] = {
     chat.TextDelta: _text,
     Cited: _cited,
     chat.RefusalDelta: _refusal,
-    chat.ReasoningDelta: _nothing,
+    chat.ReasoningDelta: _reasoning,
     chat.ToolCallDelta: _call,
     chat.Finished: _finished,
     ModelFailed: _model_failed,

@@ -8,6 +8,7 @@ from respun.core.assistants import Effort, Metadata, ResponseFormat, Tool, ToolR
 from respun.core.code import CodeReading
 from respun.core.context.strategies import Preset
 from respun.core.growing import Growing
+from respun.core.memories import MemoryUse
 from respun.core.threads import Annotation
 from respun.core.usage import Usage
 
@@ -109,6 +110,7 @@ class Plan(Struct, frozen=True):
     truncation: Truncation = Truncation()
     max_turns: int = 50
     code_files: tuple[GivenFile, ...] | UnsetType = UNSET
+    memory: MemoryUse = MemoryUse()
 
 
 class RunError(Struct, frozen=True):

@@ -1,6 +1,6 @@
 """Threads, their messages and the parts of a message."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -62,7 +62,10 @@ class Attachment(Struct, frozen=True):
 
 
 class Message(Struct, frozen=True):
-    """`position` is its number in the thread, from 1, without gaps at the time of writing; 0 until it is stored."""
+    """`position` is its number in the thread, from 1, without gaps at the time of writing; 0 until it is stored.
+
+    `original` is the metadata as it was given, where that holds more than short strings.
+    """
 
     id: str
     thread: str
@@ -77,6 +80,7 @@ class Message(Struct, frozen=True):
     ended_at: float | None = None
     attachments: tuple[Attachment, ...] = ()
     metadata: Metadata = {}
+    original: dict[str, Any] | None = None
 
     @property
     def text(self) -> str:
@@ -85,7 +89,10 @@ class Message(Struct, frozen=True):
 
 
 class Thread(Struct, frozen=True):
+    """`assistant`: the one that it was made under, where a dialect knows such a tie."""
+
     id: str
     created_at: float
     metadata: Metadata = {}
     tool_resources: ToolResources = ToolResources()
+    assistant: str | None = None

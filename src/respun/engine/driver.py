@@ -17,6 +17,7 @@ from respun.core.events import (
     ContextChosen,
     MessageStarted,
     Output,
+    ReasoningAdded,
     RefusalAdded,
     TextAdded,
 )
@@ -46,7 +47,16 @@ from respun.store.runs import Claim
 log = logging.getLogger(__name__)
 
 # Shown at once and stored soon; every other event is stored before it is shown.
-_PASSING = (TextAdded, ArgumentsAdded, MessageStarted, CallsStarted, CallAdded, RefusalAdded, ContextChosen)
+_PASSING = (
+    TextAdded,
+    ArgumentsAdded,
+    MessageStarted,
+    CallsStarted,
+    CallAdded,
+    RefusalAdded,
+    ReasoningAdded,
+    ContextChosen,
+)
 _FAULT: Final = RunError("server_error", "The server has a fault and could not do this run; its log says which.")
 
 

@@ -165,6 +165,8 @@ def joined(batch: Sequence[chat.News]) -> list[chat.News]:
                 news[-1] = chat.TextDelta(last.text + text)
             else:
                 news.append(chat.TextDelta(text))
+        elif isinstance(one, chat.ReasoningDelta):
+            news.append(chat.ReasoningDelta(one.text.replace("\x00", "\ufffd")))
         elif isinstance(one, chat.ToolCallDelta):
             news.append(replace(one, arguments=one.arguments.replace("\x00", "\ufffd")))
         else:

@@ -182,6 +182,16 @@ async def steps(tx: Tx, run: str, request: PageRequest) -> Page[Step]:
     return await page(request, place, fetch, lambda row: to_step(row["body"]))
 
 
+async def steps_of_thread(tx: Tx, thread: str) -> list[Step]:
+    """All of them, oldest first."""
+    return [to_step(row["body"]) for row in await tx.all(_sql.steps_of_thread, thread=thread)]
+
+
+async def all_of_thread(tx: Tx, thread: str) -> list[Run]:
+    """Every run, oldest first."""
+    return [_run(row) for row in await tx.all(_sql.all_of_thread, thread=thread)]
+
+
 class Beat(Struct, frozen=True):
     """A run that is still this worker's own."""
 

@@ -31,7 +31,14 @@ class ThreadFilter(Struct, frozen=True):
 
 
 async def add(tx: Tx, project: str, thread: Thread) -> None:
-    row = await tx.one(_sql.insert, id=thread.id, project=project, created_at=thread.created_at, body=text_of(thread))
+    row = await tx.one(
+        _sql.insert,
+        id=thread.id,
+        project=project,
+        created_at=thread.created_at,
+        assistant=thread.assistant,
+        body=text_of(thread),
+    )
     assert row is not None
     await _label(tx, project, row["seq"], thread.metadata)
     if thread.tool_resources.code_files:
@@ -98,6 +105,11 @@ async def listed(tx: Tx, project: str, request: PageRequest, chosen: ThreadFilte
         return await tx.all(statement, label=labels[0], others=labels[1:], others_count=len(labels) - 1, **bounds)
 
     return await page(request, place, fetch, lambda row: to_thread(row["body"]))
+
+
+async def of_assistant(tx: Tx, project: str, assistant: str, limit: int) -> list[str]:
+    """Some of the threads that were made under the assistant."""
+    return [row["id"] for row in await tx.all(_sql.of_assistant, project=project, assistant=assistant, limit=limit)]
 
 
 async def purge_some(tx: Tx) -> bool:

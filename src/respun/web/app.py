@@ -15,6 +15,10 @@ from respun.config import Config
 from respun.core.problems import Problem
 from respun.core.runs import ToolKind
 from respun.dialects import aiml
+from respun.dialects.backboard import problems as backboard_problems
+from respun.dialects.backboard import routes as backboard
+from respun.dialects.backboard.answers import Settings as BackboardSettings
+from respun.dialects.backboard.answers import UnknownPath as BackboardUnknownPath
 from respun.dialects.openai import problems
 from respun.dialects.openai.answers import Dialect, UnknownPath
 from respun.dialects.openai.problems import Refused
@@ -128,12 +132,15 @@ class App:
 
     def _assemble(self, workspace: Workspace) -> ASGIApp:
         dialect = Dialect(poll_ms=self._config.poll_after_ms, max_body=self._config.max_body_bytes)
+        backboard_settings = BackboardSettings(max_body=self._config.max_body_bytes)
         operations = openai_routes(workspace, dialect)
         health = Health(self.backend, lambda: self._draining)
         root = PathTree(
             [
                 *under("/v1", operations),
                 Route("/v1/{unknown:path}", UnknownPath(dialect)),
+                *under("/api", backboard.routes(workspace, backboard_settings)),
+                Route("/api/{unknown:path}", BackboardUnknownPath()),
                 *health.routes(),
                 *docs_routes(operations),
             ],
@@ -150,6 +157,8 @@ def _error_body(problem: Problem, refused: Refused) -> bytes:
     """A refusal as the dialect writes it that lives at the path."""
     if refused.path.startswith("/v1/") or refused.path in DOCS:
         return problems.error_body(problem, refused)
+    if refused.path.startswith("/api/"):
+        return backboard_problems.detail_body(problem)
     return aiml.error_body(problem, refused)
 
 

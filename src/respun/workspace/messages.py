@@ -58,7 +58,9 @@ class Messages:
     async def change(self, project: str, thread: str, ident: str, metadata: Metadata) -> Message:
         async def unit(tx: Tx) -> Message:
             await messages.lock(tx, project, thread)
-            return await messages.change(tx, thread, ident, lambda before: replace(before, metadata=metadata))
+            return await messages.change(
+                tx, thread, ident, lambda before: replace(before, metadata=metadata, original=None)
+            )
 
         return await self._store.write(unit)
 
@@ -84,6 +86,7 @@ def new_messages(thread: str, drafts: Sequence[MessageDraft], fresh: Fresh) -> t
             ended_at=fresh.now,
             attachments=draft.attachments,
             metadata=draft.metadata,
+            original=draft.original,
         )
         for draft in drafts
     )

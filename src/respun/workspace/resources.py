@@ -50,7 +50,7 @@ class Resources:
             store = new_store(replace(wanted, expires_after_days=THREAD_STORE_DAYS), self._fresh)
             resources = replace(resources, vector_stores=(store.id,))
         resources = _with_code(resources, attached(drafts, "code_interpreter"))
-        thread = Thread(self._fresh.id("thread"), self._fresh.now, draft.metadata, resources)
+        thread = Thread(self._fresh.id("thread"), self._fresh.now, draft.metadata, resources, draft.assistant)
         return NewThread(thread, store, searched, drafts)
 
     async def add_thread(self, tx: Tx, project: str, made: NewThread) -> None:

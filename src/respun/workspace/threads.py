@@ -58,7 +58,7 @@ class Threads:
         created_to: float | None = None,
         assistant: str | None = None,
     ) -> Page[Thread]:
-        """Threads with all of this metadata, created in [from, to), that the assistant has run on."""
+        """Threads with all of this metadata, created in [from, to), that are the assistant's or that it has run on."""
         chosen = threads.ThreadFilter(metadata or {}, created_from, created_to, assistant)
         return await self._store.read(lambda tx: threads.listed(tx, project, page, chosen))
 

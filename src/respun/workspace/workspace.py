@@ -1,6 +1,7 @@
 """What a dialect holds in its hand: the use cases of one server."""
 
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from msgspec import Struct
 
@@ -8,6 +9,7 @@ from respun.engine.engine import Engine
 from respun.engine.library import Library
 from respun.store.backend import Backend
 from respun.workspace.assistants import Assistants
+from respun.workspace.conversations import Conversations
 from respun.workspace.failures import Store
 from respun.workspace.files import Files
 from respun.workspace.messages import Messages
@@ -18,13 +20,17 @@ from respun.workspace.threads import Threads
 from respun.workspace.uploads import Uploads
 from respun.workspace.vector_stores import VectorStores
 
+WINDOW: Final = 8192
+"""What a model is taken to hold of a conversation, in tokens, where nothing better is known."""
+
 
 class ModelCard(Struct, frozen=True):
-    """A model that can be asked for. `created` in Unix seconds."""
+    """A model that can be asked for. `created` in Unix seconds, `window` in tokens."""
 
     id: str
     created: int
     owned_by: str
+    window: int = WINDOW
 
 
 class Workspace:
@@ -38,6 +44,7 @@ class Workspace:
         rules: RunRules | None = None,
         *,
         library: Library,
+        window: Callable[[str], int] = lambda model: WINDOW,
     ) -> None:
         store = Store(backend)
         resources = Resources(engine.clock, library.ingest.look)
@@ -49,6 +56,8 @@ class Workspace:
         self.vector_stores = VectorStores(store, library, engine.clock)
         self.runs = Runs(store, engine, rules or RunRules(), resources)
         self.repeats = Repeats(store, engine.clock, engine.me, alone=backend.kind == "sqlite")
+        self.conversations = Conversations(store, engine.clock, self.assistants, self.threads, self.messages, self.runs)
+        self.window = window
         self._models = models
 
     async def models(self, project: str) -> tuple[ModelCard, ...]:

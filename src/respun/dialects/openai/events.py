@@ -125,6 +125,11 @@ def _refusal(before: Run, event: e.RefusalAdded, after: Run, content: bool) -> I
     yield _message_delta(before.message.id, {"index": index, "type": "refusal", "refusal": event.text})
 
 
+def _reasoning(before: Run, event: e.ReasoningAdded, after: Run, content: bool) -> Iterator[Frame]:
+    """The Assistants API shows none."""
+    yield from ()
+
+
 def _message_ended(before: Run, event: e.MessageEnded, after: Run, content: bool) -> Iterator[Frame]:
     message, step = records(before, event)
     assert isinstance(message, Message)
@@ -226,6 +231,7 @@ _FRAMES: Final[dict[type, Callable[[Run, Any, Run, bool], Iterator[Frame]]]] = {
     e.ContextChosen: _unseen,
     e.MessageStarted: _message_started,
     e.RefusalAdded: _refusal,
+    e.ReasoningAdded: _reasoning,
     e.MessageEnded: _message_ended,
     e.CallsStarted: _calls_started,
     e.CallAdded: _call_added,

@@ -130,3 +130,11 @@ update runs set waiting = 0, lease_until = 0 where id = :id and waiting = 1;
 -- name: active_ids_of_thread
 -- What a deleted thread still keeps busy.
 select id from runs where thread = :thread and status in ('queued', 'in_progress', 'requires_action', 'cancelling');
+
+-- name: steps_of_thread
+-- All turns of a thread in which tools were called or messages written.
+select seq, body from steps where thread = :thread order by seq;
+
+-- name: all_of_thread
+-- Every run, oldest first.
+select seq, plan, body from runs where thread = :thread order by seq;

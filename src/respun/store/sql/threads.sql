@@ -1,6 +1,7 @@
 -- name: insert
 -- The database gives `seq`, the order of creation, which labels refer to.
-insert into threads (id, project, created_at, body) values (:id, :project, :created_at, :body) returning seq;
+insert into threads (id, project, created_at, assistant, body) values (:id, :project, :created_at, :assistant, :body)
+returning seq;
 
 -- name: get
 -- An id of another project is as unknown as one that never was.
@@ -35,7 +36,8 @@ delete from thread_labels where place = :place;
 select t.seq, t.body from threads t
 where t.project = :project and t.seq > :low and t.seq < :high
   and t.created_at >= :created_from and t.created_at < :created_to
-  and (:assistant = '' or exists (select 1 from runs r where r.assistant = :assistant and r.thread = t.id))
+  and (:assistant = '' or t.assistant = :assistant
+       or exists (select 1 from runs r where r.assistant = :assistant and r.thread = t.id))
 order by t.seq limit :limit;
 
 -- name: page_desc
@@ -43,7 +45,8 @@ order by t.seq limit :limit;
 select t.seq, t.body from threads t
 where t.project = :project and t.seq > :low and t.seq < :high
   and t.created_at >= :created_from and t.created_at < :created_to
-  and (:assistant = '' or exists (select 1 from runs r where r.assistant = :assistant and r.thread = t.id))
+  and (:assistant = '' or t.assistant = :assistant
+       or exists (select 1 from runs r where r.assistant = :assistant and r.thread = t.id))
 order by t.seq desc limit :limit;
 
 -- name: page_labelled_asc
@@ -51,7 +54,8 @@ order by t.seq desc limit :limit;
 select t.seq, t.body from thread_labels l join threads t on t.seq = l.place
 where l.project = :project and l.label = :label and l.place > :low and l.place < :high
   and t.created_at >= :created_from and t.created_at < :created_to
-  and (:assistant = '' or exists (select 1 from runs r where r.assistant = :assistant and r.thread = t.id))
+  and (:assistant = '' or t.assistant = :assistant
+       or exists (select 1 from runs r where r.assistant = :assistant and r.thread = t.id))
   and (select count(*) from thread_labels o
        where o.project = :project and o.place = l.place and o.label in {texts:others}) = :others_count
 order by l.place limit :limit;
@@ -61,7 +65,8 @@ order by l.place limit :limit;
 select t.seq, t.body from thread_labels l join threads t on t.seq = l.place
 where l.project = :project and l.label = :label and l.place > :low and l.place < :high
   and t.created_at >= :created_from and t.created_at < :created_to
-  and (:assistant = '' or exists (select 1 from runs r where r.assistant = :assistant and r.thread = t.id))
+  and (:assistant = '' or t.assistant = :assistant
+       or exists (select 1 from runs r where r.assistant = :assistant and r.thread = t.id))
   and (select count(*) from thread_labels o
        where o.project = :project and o.place = l.place and o.label in {texts:others}) = :others_count
 order by l.place desc limit :limit;
@@ -90,3 +95,7 @@ delete from steps where seq in (select seq from steps where thread = :thread lim
 -- Events have no number of their own: all those of a few runs go together.
 delete from run_events where thread = :thread
   and run in (select distinct run from run_events where thread = :thread limit :limit);
+
+-- name: of_assistant
+-- Those that were made under it, a few at a time.
+select id from threads where project = :project and assistant = :assistant order by seq limit :limit;

@@ -1,0 +1,1 @@
+"""Backboard.io's API at `/api`: the same threads, assistants and runs, told in its words."""

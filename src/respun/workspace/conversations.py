@@ -1,0 +1,249 @@
+"""Conversations: say something in a thread that belongs to an assistant, and read it back whole.
+
+For dialects in which a message and the run that answers it are one request.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Literal
+from uuid import NAMESPACE_URL, uuid5
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
+
+from respun.core.assistants import Assistant, FunctionTool, Tool
+from respun.core.drafts import AssistantDraft, MessageDraft, RunDraft, ThreadDraft
+from respun.core.ids import spell
+from respun.core.machine import Fresh
+from respun.core.once import Once
+from respun.core.pages import PageRequest
+from respun.core.problems import Problem
+from respun.core.runs import Run
+from respun.core.threads import Message, Thread
+from respun.core.transcripts import Overview, Transcript, weave
+from respun.store import assistants, messages, runs, threads
+from respun.store.backend import Tx, UniqueViolation
+from respun.workspace.assistants import Assistants
+from respun.workspace.failures import Store
+from respun.workspace.messages import Messages
+from respun.workspace.runs import Runs
+from respun.workspace.threads import Threads
+
+_EVERYTHING: Final = 1 << 30
+_LOOKED_AT: Final = 5
+_DELETED_AT_ONCE: Final = 50
+
+
+class Address(Struct, frozen=True):
+    """Where something is said: None is a new thread, or the thread's own assistant."""
+
+    thread: str | None = None
+    assistant: str | None = None
+
+
+class Said(Struct, frozen=True):
+    """What was said, and the run that answers it; None where no answer was wanted."""
+
+    thread: str
+    assistant: str
+    message: Message
+    run: Run | None = None
+
+
+class Conversations:
+    def __init__(
+        self, store: Store, fresh: Fresh, assistants: Assistants, threads: Threads, messages: Messages, runs: Runs
+    ) -> None:
+        self._store = store
+        self._fresh = fresh
+        self._assistants = assistants
+        self._threads = threads
+        self._messages = messages
+        self._runs = runs
+
+    async def open(self, project: str, assistant: str) -> Thread:
+        """A new thread of the assistant's."""
+        await self._assistants.get(project, assistant)
+        return await self._threads.create(project, ThreadDraft(assistant=assistant))
+
+    async def say(
+        self, project: str, where: Address, draft: MessageDraft, run: RunDraft, model: str, once: Once | None = None
+    ) -> Said:
+        """Add the message and begin a run on it. `run.assistant` is not heeded: `where` decides.
+
+        A run that waits for outputs which this message takes the place of is cancelled; one that is being done is
+        waited for. `model` is that of an assistant which is made because none was named.
+        """
+        assistant = await self._assistant(project, where, model)
+        asked = replace(run, assistant=assistant.id, tools=_tools(run, assistant))
+        if where.thread is None:
+            thread = ThreadDraft(messages=(draft,), assistant=assistant.id)
+            begun = await self._runs.create_with_thread(project, thread, asked, once)
+        else:
+            policy = await self._policy(project, where.thread)
+            asked = replace(asked, additional_messages=(draft,), when_busy=policy)
+            begun = await self._runs.create(project, where.thread, asked, once)
+        return Said(begun.thread, assistant.id, await self._newest_said(begun.thread), begun)
+
+    async def note(
+        self, project: str, where: Address, draft: MessageDraft, model: str, once: Once | None = None
+    ) -> Said:
+        """Add the message, to be answered by nobody."""
+        assistant = await self._assistant(project, where, model)
+        thread = where.thread or (await self.open(project, assistant.id)).id
+        return Said(thread, assistant.id, await self._messages.add(project, thread, draft, once))
+
+    async def transcript(self, project: str, ident: str) -> Transcript:
+        async def unit(tx: Tx) -> Transcript:
+            thread = await threads.get(tx, project, ident)
+            said = await messages.listed(tx, ident, PageRequest(_EVERYTHING, "asc"))
+            done = await runs.all_of_thread(tx, ident)
+            entries = weave(said.items, await runs.steps_of_thread(tx, ident))
+            return Transcript(thread, entries, {run.id: run for run in done}, _assistant_of(thread, done))
+
+        return await self._store.scan(unit)
+
+    async def list(self, project: str, skip: int, limit: int, assistant: str | None = None) -> tuple[Overview, ...]:
+        """Threads, newest first; those of an assistant are its own, and others that it has run on."""
+
+        async def unit(tx: Tx) -> tuple[Overview, ...]:
+            if assistant is not None:
+                await assistants.get(tx, project, assistant)
+            chosen = threads.ThreadFilter(assistant=assistant)
+            found = await threads.listed(tx, project, PageRequest(skip + limit), chosen)
+            return tuple([await _overview(tx, thread) for thread in found.items[skip:]])
+
+        return await self._store.scan(unit)
+
+    async def waiting(self, project: str, thread: str) -> Run:
+        """The run of the thread that waits for outputs."""
+        run = await self._active(project, thread)
+        if run is None or run.status != "requires_action":
+            raise Problem(f"No run of {thread} waits for tool outputs.")
+        return run
+
+    async def cancel(self, project: str, thread: str, ident: str) -> bool:
+        """Whether the run is cancelled, or about to be. A run that is done stays as it is."""
+        run = await self._runs.get(project, thread, ident)
+        if not run.done and run.status != "cancelling":
+            try:
+                run = await self._runs.cancel(project, thread, ident)
+            except Problem:
+                run = await self._runs.get(project, thread, ident)
+        return run.status in ("cancelling", "cancelled")
+
+    async def assistants(self, project: str, skip: int, limit: int, name: str | None = None) -> tuple[Assistant, ...]:
+        """Newest first; `name` is the whole name."""
+
+        async def unit(tx: Tx) -> tuple[Assistant, ...]:
+            wanted = _EVERYTHING if name is not None else skip + limit
+            found = (await assistants.listed(tx, project, PageRequest(wanted))).items
+            return tuple(each for each in found if name is None or each.name == name)[skip : skip + limit]
+
+        return await self._store.scan(unit)
+
+    async def clone(self, project: str, ident: str, name: str | None, instructions: str | None) -> Assistant:
+        source = await self._assistants.get(project, ident)
+        draft = AssistantDraft(
+            **{field: value for field, value in asdict(source).items() if field not in ("id", "created_at")}
+        )
+        draft = replace(draft, name=name or f"{source.name or ''} Copy".strip())
+        if instructions is not None:
+            draft = replace(draft, instructions=instructions)
+        return await self._assistants.create(project, draft)
+
+    async def delete_assistant(self, project: str, ident: str) -> None:
+        """With all threads that were made under it."""
+        await self._assistants.get(project, ident)
+        while True:
+            found = await self._store.read(lambda tx: threads.of_assistant(tx, project, ident, _DELETED_AT_ONCE))
+            if not found:
+                break
+            for thread in found:
+                await self._threads.delete(project, thread)
+        await self._assistants.delete(project, ident)
+
+    async def _assistant(self, project: str, where: Address, model: str) -> Assistant:
+        if where.assistant is not None:
+            return await self._assistants.get(project, where.assistant)
+        if where.thread is not None and (own := await self._own(project, where.thread)):
+            return own
+        return await self._default(project, model)
+
+    async def _own(self, project: str, ident: str) -> Assistant | None:
+        """The thread's assistant; None if it never had one, or that is gone."""
+
+        async def unit(tx: Tx) -> Assistant | None:
+            thread = await threads.get(tx, project, ident)
+            newest = await runs.listed(tx, ident, PageRequest(1))
+            assistant = _assistant_of(thread, newest.items)
+            try:
+                return await assistants.get(tx, project, assistant) if assistant else None
+            except Problem:
+                return None
+
+        return await self._store.read(unit)
+
+    async def _default(self, project: str, model: str) -> Assistant:
+        """One a project, made when it is first needed, under an id that follows from the project's."""
+        ident = spell("assistant", uuid5(NAMESPACE_URL, f"respun:{project}:default assistant"))
+        made = Assistant(ident, self._fresh.now, model, name="Default Assistant")
+
+        async def unit(tx: Tx) -> Assistant:
+            try:
+                return await assistants.get(tx, project, ident)
+            except Problem:
+                await assistants.add(tx, project, made)
+                return made
+
+        try:
+            return await self._store.write(unit)
+        except UniqueViolation:
+            return await self._assistants.get(project, ident)
+
+    async def _policy(self, project: str, thread: str) -> Literal["interrupt", "enqueue"]:
+        run = await self._active(project, thread)
+        return "interrupt" if run is not None and run.status == "requires_action" else "enqueue"
+
+    async def _active(self, project: str, thread: str) -> Run | None:
+        async def unit(tx: Tx) -> Run | None:
+            await threads.check(tx, project, thread)
+            active = await runs.active(tx, thread)
+            return await runs.get(tx, project, thread, active) if active else None
+
+        return await self._store.read(unit)
+
+    async def _newest_said(self, thread: str) -> Message:
+        """The user's newest message."""
+
+        async def unit(tx: Tx) -> Message:
+            found = await messages.newest(tx, thread, _EVERYTHING, _LOOKED_AT)
+            return next((message for message in found if message.role == "user"), found[0])
+
+        return await self._store.read(unit)
+
+
+async def _overview(tx: Tx, thread: Thread) -> Overview:
+    first = await messages.listed(tx, thread.id, PageRequest(_LOOKED_AT, "asc"))
+    newest = await messages.newest(tx, thread.id, _EVERYTHING, 1)
+    done = await runs.listed(tx, thread.id, PageRequest(1))
+    asked = next((message.text for message in first.items if message.role == "user"), None)
+    return Overview(
+        thread=thread,
+        assistant=_assistant_of(thread, done.items),
+        messages=newest[0].position if newest else 0,
+        updated_at=newest[0].created_at if newest else thread.created_at,
+        asked=asked,
+    )
+
+
+def _assistant_of(thread: Thread, done: Sequence[Run]) -> str | None:
+    if thread.assistant:
+        return thread.assistant
+    return done[-1].assistant if done else None
+
+
+def _tools(run: RunDraft, assistant: Assistant) -> tuple[Tool, ...] | None:
+    """A turn's functions take the place of the assistant's; what the server itself offers stays."""
+    if run.tools is None:
+        return None
+    return (*run.tools, *(tool for tool in assistant.tools if not isinstance(tool, FunctionTool)))
