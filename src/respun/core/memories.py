@@ -40,6 +40,40 @@ class MemorySettings(Struct, frozen=True, omit_defaults=True):
     update_prompt: str | None = None
 
 
+MemoryEvent = Literal["ADD", "UPDATE", "DELETE", "NONE"]
+OperationStatus = Literal["pending", "in_progress", "completed", "failed"]
+
+
+class Change(Struct, frozen=True):
+    """What an operation did to one memory. `id` is None for NONE."""
+
+    event: MemoryEvent
+    text: str
+    id: str | None = None
+
+
+class Operation(Struct, frozen=True):
+    """Something said, to be remembered. `text` is what the user said; `when`, if it is another day than today's.
+
+    `run`: the one that answers it, whose assistant's words are looked at too.
+    """
+
+    id: str
+    assistant: str
+    thread: str
+    text: str
+    created_at: float
+    updated_at: float
+    user: str | None = None
+    run: str | None = None
+    when: str | None = None
+    careful: bool = False
+    status: OperationStatus = "pending"
+    changes: tuple[Change, ...] = ()
+    failure: str | None = None
+    tries: int = 0
+
+
 class Memory(Struct, frozen=True):
     """A fact, in words that can be understood alone."""
 

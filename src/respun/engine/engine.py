@@ -27,6 +27,7 @@ from respun.engine.context import Chosen
 from respun.engine.driver import Driver, Lost, Shop
 from respun.engine.follow import POLL, follow, stored
 from respun.engine.journal import Entry, Journal, Written, write
+from respun.engine.remembering import Remembering, RememberingSettings
 from respun.engine.turns import Turns
 from respun.store import effects, runs, threads
 from respun.store.backend import Backend, StoreError, Tx
@@ -48,6 +49,7 @@ class EngineSettings(Struct, frozen=True):
     sweep: float = 1.0
     most_runs: int = 1000
     flush: float = 0.05
+    remembering: RememberingSettings = RememberingSettings()
 
 
 class Engine:
@@ -61,6 +63,7 @@ class Engine:
         self._turns = turns
         self.tools = turns.tools
         self._settings = settings or EngineSettings()
+        self.remembering = Remembering(backend, turns.provider, clock, self.me, self._settings.remembering)
         journal = Journal(backend, self._settings.flush)
         self._shop = Shop(backend, journal, turns, clock)
         self._drivers: dict[str, Driver] = {}
@@ -76,7 +79,8 @@ class Engine:
             crash_point("start.disowned")
         await self._backend.listen(_CHANNEL, self._heard)
         self._look.set()
-        for chore in (self._claim_loop, self._beat_loop, self._sweep_loop, self._purge_loop, self._turns.indexing.run):
+        chores = (self._claim_loop, self._beat_loop, self._sweep_loop, self._purge_loop)
+        for chore in (*chores, self._turns.indexing.run, self.remembering.loop):
             self._tasks.append(asyncio.create_task(self._for_ever(chore)))
 
     async def stop(self, drain: float = 0.0) -> None:

@@ -12,7 +12,8 @@ from respun.core.assistants import (
     JsonSchemaFormat,
     ResponseFormat,
 )
-from respun.core.runs import NamedToolChoice, Run, Step
+from respun.core.recall import told
+from respun.core.runs import NamedToolChoice, Plan, Run, Step
 from respun.core.threads import ImageLink, Message, Text
 
 
@@ -25,6 +26,13 @@ def of_message(message: Message) -> chat.ChatMessage | None:
     if not parts:
         return chat.UserMessage(message.text)
     return chat.UserMessage(tuple(_part(part) for part in message.content if isinstance(part, Text | ImageLink)))
+
+
+def instructions(plan: Plan) -> str:
+    """The assistant's, and what it remembers."""
+    use = plan.memory
+    remembered = told([each.text for each in use.recalled], cite=use.cite) if use.recalled else ""
+    return "\n\n".join(part for part in (plan.instructions, remembered) if part)
 
 
 def of_steps(steps: Iterable[Step], texts: dict[str, str]) -> list[chat.ChatMessage]:

@@ -190,11 +190,11 @@ class Prompts:
     def _fixed(self, turn: Turn) -> Fixed:
         tools = (*prompt.tools(turn.run), *turn.hosted)
         spoken = self._count(json.dumps(to_builtins(tools))) if tools else 0
-        instructions = turn.run.plan.instructions
+        instructions = prompt.instructions(turn.run.plan)
         return Fixed(self._count(instructions) + FRAME_TOKENS if instructions else 0, spoken)
 
     def _request(self, turn: Turn, chosen: Chosen, steps: Steps) -> chat.ModelRequest:
-        rendered = render(chosen.selection, chosen.messages, turn.run.plan.instructions or "")
+        rendered = render(chosen.selection, chosen.messages, prompt.instructions(turn.run.plan))
         stable = prompt.merged(rendered.messages[: rendered.stable])
         rest = prompt.merged(rendered.messages[rendered.stable :])
         request = prompt.request(turn.run, (*stable, *rest, *steps.messages), turn.hosted)

@@ -70,6 +70,10 @@ class Turns:
         self.chooser = Chooser(backend, self.indexing, count, perf_counter)
         self.prompts = Prompts(backend, self.chooser, window, count, auto)
 
+    @property
+    def provider(self) -> chat.Provider:
+        return self._provider
+
     def prime(self, run: str, drafts: tuple[Message, ...]) -> None:
         """The first turn of a run starts while these messages are still being stored."""
         self._unstored[run] = drafts

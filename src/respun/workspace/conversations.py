@@ -14,7 +14,7 @@ from respun.core.assistants import Assistant, FunctionTool, Tool
 from respun.core.drafts import AssistantDraft, MessageDraft, RunDraft, ThreadDraft
 from respun.core.ids import spell
 from respun.core.machine import Fresh
-from respun.core.once import Once
+from respun.core.memories import MemoryUse, Recalled
 from respun.core.pages import PageRequest
 from respun.core.problems import Problem
 from respun.core.runs import Run
@@ -24,8 +24,9 @@ from respun.store import assistants, messages, runs, threads
 from respun.store.backend import Tx, UniqueViolation
 from respun.workspace.assistants import Assistants
 from respun.workspace.failures import Store
-from respun.workspace.messages import Messages
-from respun.workspace.runs import Runs
+from respun.workspace.memories import Memories
+from respun.workspace.messages import new_messages
+from respun.workspace.runs import Runs, utterance
 from respun.workspace.threads import Threads
 
 _EVERYTHING: Final = 1 << 30
@@ -41,33 +42,41 @@ class Address(Struct, frozen=True):
 
 
 class Said(Struct, frozen=True):
-    """What was said, and the run that answers it; None where no answer was wanted."""
+    """What was said, and the run that answers it; None where no answer was wanted.
+
+    `operation`: under which it is remembered; `recalled`: what an answer would have been told.
+    """
 
     thread: str
     assistant: str
     message: Message
     run: Run | None = None
+    operation: str | None = None
+    recalled: tuple[Recalled, ...] = ()
+
+
+class Clone(Struct, frozen=True):
+    assistant: Assistant
+    memories: int
 
 
 class Conversations:
     def __init__(
-        self, store: Store, fresh: Fresh, assistants: Assistants, threads: Threads, messages: Messages, runs: Runs
+        self, store: Store, fresh: Fresh, assistants: Assistants, threads: Threads, runs: Runs, memories: Memories
     ) -> None:
         self._store = store
         self._fresh = fresh
         self._assistants = assistants
         self._threads = threads
-        self._messages = messages
         self._runs = runs
+        self._memories = memories
 
     async def open(self, project: str, assistant: str) -> Thread:
         """A new thread of the assistant's."""
         await self._assistants.get(project, assistant)
         return await self._threads.create(project, ThreadDraft(assistant=assistant))
 
-    async def say(
-        self, project: str, where: Address, draft: MessageDraft, run: RunDraft, model: str, once: Once | None = None
-    ) -> Said:
+    async def say(self, project: str, where: Address, draft: MessageDraft, run: RunDraft, model: str) -> Said:
         """Add the message and begin a run on it. `run.assistant` is not heeded: `where` decides.
 
         A run that waits for outputs which this message takes the place of is cancelled; one that is being done is
@@ -75,22 +84,32 @@ class Conversations:
         """
         assistant = await self._assistant(project, where, model)
         asked = replace(run, assistant=assistant.id, tools=_tools(run, assistant))
-        if where.thread is None:
-            thread = ThreadDraft(messages=(draft,), assistant=assistant.id)
-            begun = await self._runs.create_with_thread(project, thread, asked, once)
-        else:
-            policy = await self._policy(project, where.thread)
-            asked = replace(asked, additional_messages=(draft,), when_busy=policy)
-            begun = await self._runs.create(project, where.thread, asked, once)
-        return Said(begun.thread, assistant.id, await self._newest_said(begun.thread), begun)
+        thread = where.thread or (await self.open(project, assistant.id)).id
+        (message,) = new_messages(thread, (draft,), self._fresh)
+        asked = replace(asked, when_busy=await self._policy(project, thread))
+        begun = await self._runs.create(project, thread, asked, said=(message,))
+        return Said(thread, assistant.id, message, begun, begun.plan.memory.operation)
 
     async def note(
-        self, project: str, where: Address, draft: MessageDraft, model: str, once: Once | None = None
+        self, project: str, where: Address, draft: MessageDraft, memory: MemoryUse | None, model: str
     ) -> Said:
-        """Add the message, to be answered by nobody."""
+        """Add the message, to be answered by nobody. What it says is remembered, if that is wanted."""
         assistant = await self._assistant(project, where, model)
         thread = where.thread or (await self.open(project, assistant.id)).id
-        return Said(thread, assistant.id, await self._messages.add(project, thread, draft, once))
+        (message,) = new_messages(thread, (draft,), self._fresh)
+        uttered = utterance(thread, (message,))
+        use = await self._memories.settle(project, assistant, memory, uttered)
+
+        async def unit(tx: Tx) -> Message:
+            (stored,) = await messages.append(tx, project, thread, (message,))
+            if run := await runs.active(tx, thread):
+                raise Problem(f"Can't add messages to {thread} while a run {run} is active.")
+            await self._memories.note(tx, project, assistant.id, use, uttered, None)
+            return stored
+
+        stored = await self._store.write(unit)
+        self._memories.look()
+        return Said(thread, assistant.id, stored, None, use.operation, use.recalled)
 
     async def transcript(self, project: str, ident: str) -> Transcript:
         async def unit(tx: Tx) -> Transcript:
@@ -141,7 +160,9 @@ class Conversations:
 
         return await self._store.scan(unit)
 
-    async def clone(self, project: str, ident: str, name: str | None, instructions: str | None) -> Assistant:
+    async def clone(
+        self, project: str, ident: str, name: str | None, instructions: str | None, *, memories: bool
+    ) -> Clone:
         source = await self._assistants.get(project, ident)
         draft = AssistantDraft(
             **{field: value for field, value in asdict(source).items() if field not in ("id", "created_at")}
@@ -149,10 +170,11 @@ class Conversations:
         draft = replace(draft, name=name or f"{source.name or ''} Copy".strip())
         if instructions is not None:
             draft = replace(draft, instructions=instructions)
-        return await self._assistants.create(project, draft)
+        made = await self._assistants.create(project, draft)
+        return Clone(made, await self._memories.copy(project, ident, made.id) if memories else 0)
 
     async def delete_assistant(self, project: str, ident: str) -> None:
-        """With all threads that were made under it."""
+        """With all threads that were made under it, and its memories."""
         await self._assistants.get(project, ident)
         while True:
             found = await self._store.read(lambda tx: threads.of_assistant(tx, project, ident, _DELETED_AT_ONCE))
@@ -160,6 +182,7 @@ class Conversations:
                 break
             for thread in found:
                 await self._threads.delete(project, thread)
+        await self._memories.wipe(project, ident)
         await self._assistants.delete(project, ident)
 
     async def _assistant(self, project: str, where: Address, model: str) -> Assistant:
@@ -209,15 +232,6 @@ class Conversations:
             await threads.check(tx, project, thread)
             active = await runs.active(tx, thread)
             return await runs.get(tx, project, thread, active) if active else None
-
-        return await self._store.read(unit)
-
-    async def _newest_said(self, thread: str) -> Message:
-        """The user's newest message."""
-
-        async def unit(tx: Tx) -> Message:
-            found = await messages.newest(tx, thread, _EVERYTHING, _LOOKED_AT)
-            return next((message for message in found if message.role == "user"), found[0])
 
         return await self._store.read(unit)
 

@@ -1,7 +1,7 @@
 """Runs: create, list, get, change, cancel, submit tool outputs, steps, follow."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -10,6 +10,7 @@ from respun.core.assistants import Assistant, Metadata
 from respun.core.drafts import MessageDraft, RunDraft, ThreadDraft
 from respun.core.events import Output, OutputsGiven, RunCancelling, RunCreated, RunQueued
 from respun.core.machine import Cancel, Input, Outputs
+from respun.core.memories import MemoryUse
 from respun.core.once import Once
 from respun.core.pages import Page, PageRequest
 from respun.core.problems import no_such
@@ -26,8 +27,12 @@ from respun.workspace import contexts
 from respun.workspace.code_files import given_files, runs_code
 from respun.workspace.contexts import Shown
 from respun.workspace.failures import Store, explained
+from respun.workspace.memories import Memories, Utterance
 from respun.workspace.messages import new_messages
 from respun.workspace.resources import Resources
+
+_EVERYTHING: Final = 1 << 62
+_LOOKED_AT: Final = 10
 
 
 class RunRules(Struct, frozen=True):
@@ -46,14 +51,22 @@ class Submitted(Struct, frozen=True):
 
 
 class Runs:
-    def __init__(self, store: Store, engine: Engine, rules: RunRules, resources: Resources) -> None:
+    def __init__(
+        self, store: Store, engine: Engine, rules: RunRules, resources: Resources, memories: Memories
+    ) -> None:
         self._store = store
+        self._memories = memories
         self._engine = engine
         self._rules = rules
         self._resources = resources
 
-    async def create(self, project: str, thread: str, draft: RunDraft, once: Once | None = None) -> Run:
-        """The run as it was created. It is under way when this returns, or waits for its turn."""
+    async def create(
+        self, project: str, thread: str, draft: RunDraft, once: Once | None = None, said: tuple[Message, ...] = ()
+    ) -> Run:
+        """The run as it was created. It is under way when this returns, or waits for its turn.
+
+        `said` are messages that are added with it, like `draft.additional_messages`, but made by the caller.
+        """
 
         async def repeated(tx: Tx) -> str | None:
             return await effects.earlier(tx, once, lambda made: runs.is_newest(tx, thread, made))
@@ -61,9 +74,11 @@ class Runs:
         if run := await self._repeated(once, repeated):
             return run
         assistant = await self._store.read(lambda tx: _load(tx, project, thread, draft.assistant))
-        drafts = new_messages(thread, draft.additional_messages, self._engine.clock)
+        drafts = (*new_messages(thread, draft.additional_messages, self._engine.clock), *said)
+        uttered = await self._uttered(thread, drafts, wanted=_uses_memory(assistant, draft))
+        use = await self._memories.settle(project, assistant, draft.memory, uttered)
         plan = await self._plan(project, assistant, draft, thread, draft.additional_messages)
-        created = self._created(thread, assistant, draft, plan, None)
+        created = self._created(thread, assistant, draft, replace(plan, memory=use), None)
 
         async def prepare(tx: Tx) -> bool:
             await messages.lock(tx, project, thread)
@@ -76,6 +91,7 @@ class Runs:
             if drafts and not active:
                 await messages.append(tx, project, thread, drafts)
                 await self._resources.attach(tx, project, thread, draft.additional_messages)
+            await self._memories.note(tx, project, assistant.id, use, uttered, created.run)
             return bool(active)
 
         if self._policy(draft) != "enqueue":
@@ -97,7 +113,9 @@ class Runs:
         thread = whole.thread
         drafts = new_messages(thread.id, whole.messages, self._engine.clock)
         plan = await self._plan(project, assistant, draft, thread, ())
-        created = self._created(thread.id, assistant, draft, plan, thread)
+        uttered = utterance(thread.id, drafts[::-1])
+        use = await self._memories.settle(project, assistant, draft.memory, uttered)
+        created = self._created(thread.id, assistant, draft, replace(plan, memory=use), thread)
 
         async def prepare(tx: Tx) -> bool:
             if made := await repeated(tx):
@@ -106,6 +124,7 @@ class Runs:
             await self._resources.add_thread(tx, project, whole)
             if drafts:
                 await messages.append(tx, project, thread.id, drafts)
+            await self._memories.note(tx, project, assistant.id, use, uttered, created.run)
             return False
 
         run = await self._begin(project, created, drafts, prepare)
@@ -198,7 +217,10 @@ class Runs:
     ) -> Run:
         try:
             with explained():
-                return await self._engine.create(project, created, drafts, prepare)
+                run = await self._engine.create(project, created, drafts, prepare)
+            if created.plan.memory.operation:
+                self._memories.look()
+            return run
         except _Repeated as again:
             made = again.run
         return await self._store.read(lambda tx: _by_id(tx, made))
@@ -255,6 +277,15 @@ class Runs:
 
         return await self._store.read(unit)
 
+    async def _uttered(self, thread: str, drafts: Sequence[Message], *, wanted: bool) -> Utterance:
+        """What the user said last: with this request, or before it. Not `wanted`: nobody will look at it."""
+        if not wanted:
+            return Utterance(thread, "")
+        if any(message.role == "user" for message in drafts):
+            return utterance(thread, drafts[::-1])
+        found = await self._store.read(lambda tx: messages.newest(tx, thread, _EVERYTHING, _LOOKED_AT))
+        return utterance(thread, found)
+
     def _created(
         self, thread: str, assistant: Assistant, draft: RunDraft, plan: Plan, new: Thread | None
     ) -> RunCreated:
@@ -297,6 +328,17 @@ def plan_of(assistant: Assistant, draft: RunDraft, max_turns: int) -> Plan:
         truncation=draft.truncation,
         max_turns=max_turns,
     )
+
+
+def _uses_memory(assistant: Assistant, draft: RunDraft) -> bool:
+    return (draft.memory.mode if draft.memory else assistant.memory.mode) != "off"
+
+
+def utterance(thread: str, newest_first: Sequence[Message]) -> Utterance:
+    for message in newest_first:
+        if message.role == "user":
+            return Utterance(thread, message.text, (message.original or message.metadata).get("custom_timestamp"))
+    return Utterance(thread, "")
 
 
 class _Repeated(Exception):

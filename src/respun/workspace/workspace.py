@@ -12,6 +12,7 @@ from respun.workspace.assistants import Assistants
 from respun.workspace.conversations import Conversations
 from respun.workspace.failures import Store
 from respun.workspace.files import Files
+from respun.workspace.memories import Memories
 from respun.workspace.messages import Messages
 from respun.workspace.repeats import Repeats
 from respun.workspace.resources import Resources
@@ -54,9 +55,10 @@ class Workspace:
         self.files = Files(store, library.blobs, engine.clock, library.settings.largest_file)
         self.uploads = Uploads(store, library.blobs, engine.clock, self.files)
         self.vector_stores = VectorStores(store, library, engine.clock)
-        self.runs = Runs(store, engine, rules or RunRules(), resources)
+        self.memories = Memories(store, engine.clock, engine.remembering)
+        self.runs = Runs(store, engine, rules or RunRules(), resources, self.memories)
         self.repeats = Repeats(store, engine.clock, engine.me, alone=backend.kind == "sqlite")
-        self.conversations = Conversations(store, engine.clock, self.assistants, self.threads, self.messages, self.runs)
+        self.conversations = Conversations(store, engine.clock, self.assistants, self.threads, self.runs, self.memories)
         self.window = window
         self._models = models
 

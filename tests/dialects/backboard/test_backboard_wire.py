@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,17 +11,10 @@ from uuid import uuid4
 import httpx
 import pytest
 import pytest_asyncio
-import uvicorn
-from starlette.types import Receive, Scope, Send
 
+from plugins.backboard import at_home
 from respun.dialects.backboard.answers import Settings
-from respun.dialects.backboard.routes import application
-from respun.engine.clock import Clock
-from respun.engine.engine import Engine, EngineSettings
-from respun.engine.turns import Turns
 from respun.providers.scripted import Scripted
-from respun.store.opening import open_backend
-from respun.workspace import ModelCard, Workspace
 
 MESSAGES = "/threads/messages"
 
@@ -138,37 +130,14 @@ def test_nul_characters_become_visible(http: httpx.Client):
     assert reply["content"] == "a\ufffdb"
 
 
-class Quiet(uvicorn.Server):
-    def install_signal_handlers(self) -> None: ...
-
-
 @pytest_asyncio.fixture
 async def impatient(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """A client that gives up after half a second of silence, at a server that fills silences sooner."""
-    backend = await open_backend(tmp_path / "data")
-    engine = Engine(backend, Turns(backend, Scripted(), lambda model: 8192, len), Clock(), EngineSettings())
-    await engine.start()
-
-    async def cards() -> tuple[ModelCard, ...]:
-        return ()
-
-    backboard = application(Workspace(backend, engine, cards), Settings(beat=0.1))
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        scope["respun.project"] = "default"
-        await backboard(scope, receive, send)
-
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        serving = Quiet(uvicorn.Config(app, http="httptools", ws="none", lifespan="off", log_config=None))
-        task = asyncio.create_task(serving._serve([listener]))
-        origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        async with httpx.AsyncClient(base_url=origin, timeout=0.5) as client:
-            yield client
-        serving.should_exit = True
-        await task
-    await engine.stop()
-    await backend.close()
+    async with (
+        at_home(tmp_path, Scripted(), Settings(beat=0.1)) as origin,
+        httpx.AsyncClient(base_url=origin, timeout=0.5) as client,
+    ):
+        yield client
 
 
 async def test_a_slow_reply_keeps_its_connection_alive_by_white_space(impatient: httpx.AsyncClient):

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from respun.core import events as e
 from respun.core.ids import uuid_of
-from respun.core.memories import Recalled
 from respun.core.runs import Run, RunError
 from respun.dialects.backboard import problems, shapes
 from respun.dialects.backboard.shapes import Json, timestamp
@@ -145,11 +144,7 @@ def begun(run: Run, message: Json) -> Iterator[Json]:
 
 
 def memories(run: Run) -> list[Json]:
-    return [recalled(each) for each in run.plan.memory.recalled]
-
-
-def recalled(given: Recalled) -> Json:
-    return {"id": given.id, "memory": given.text, "content": given.text, "score": round(given.score, 4)}
+    return [shapes.recalled(each) for each in run.plan.memory.recalled]
 
 
 def latest(flat: Json) -> Json:

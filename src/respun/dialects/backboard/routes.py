@@ -10,6 +10,7 @@ from respun.core.runs import Run
 from respun.dialects.backboard import catalogue, requests, shapes
 from respun.dialects.backboard.answers import Answer, Call, Handler, Operations, Sending, Settings, ident, UnknownPath
 from respun.dialects.backboard.events import Telling, begun, latest
+from respun.dialects.backboard.memories import Memories
 from respun.dialects.backboard.requests import MessageRequest
 from respun.dialects.backboard.shapes import Json
 from respun.dialects.backboard.streams import Reply, Stream
@@ -31,6 +32,7 @@ def application(ws: Workspace, settings: Settings | None = None) -> PathTree:
 def routes(ws: Workspace, settings: Settings) -> list[Route]:
     paths: Paths = {
         **Messages(ws).paths(),
+        **Memories(ws).paths(),
         **Threads(ws).paths(),
         **Assistants(ws).paths(),
         **catalogue.Models(ws).paths(),
@@ -78,8 +80,10 @@ class Assistants:
     async def clone(self, call: Call) -> Answer:
         assistant, given = _assistant(call), await call.fields()
         name, prompt = given.text("name", most=255), given.text("system_prompt")
-        made = await self._ws.conversations.clone(call.project, assistant, name, prompt)
-        return Answer({"assistant": shapes.assistant(made), "documents_cloned": 0, "memories_cloned": 0})
+        memories = given.flag("copy_memories", default=True)
+        made = await self._ws.conversations.clone(call.project, assistant, name, prompt, memories=memories)
+        counts = {"documents_cloned": 0, "memories_cloned": made.memories}
+        return Answer({"assistant": shapes.assistant(made.assistant), **counts})
 
     async def create_thread(self, call: Call) -> Answer:
         thread = await self._ws.conversations.open(call.project, _assistant(call))
@@ -156,7 +160,7 @@ class Messages:
         given = requests.message(call, await call.fields())
         conversations, model = self._ws.conversations, given.run.model or call.settings.model
         if not given.answered:
-            noted = await conversations.note(call.project, given.where, given.draft, model)
+            noted = await conversations.note(call.project, given.where, given.draft, given.run.memory, model)
             return self._noted(given, noted)
         said = await conversations.say(call.project, given.where, given.draft, given.run, model)
         assert said.run is not None
@@ -192,12 +196,13 @@ class Messages:
     def _noted(self, given: MessageRequest, said: Said) -> Answer | Sending:
         """Kept, and answered by nobody."""
         message = shapes.message(said.message, None)
-        operation = None
+        recalled = [shapes.recalled(each) for each in said.recalled]
         if given.stream:
             where = {"thread_id": shapes.thread_id(said.thread), "run_id": None}
             about = {"message_id": message["message_id"], "content": message["content"]}
-            saved = {"type": "message_saved", **where, **about, "memory_operation_id": operation}
-            return Stream(({"type": "user_message", **where, **about}, saved))
+            saved = {"type": "message_saved", **where, **about, "memory_operation_id": said.operation}
+            found = [{"type": "memory_retrieved", **where, "memories": recalled}] if recalled else []
+            return Stream(({"type": "user_message", **where, **about}, *found, saved))
         flat: Json = {
             **message,
             "message": _ADDED,
@@ -205,8 +210,8 @@ class Messages:
             "assistant_id": shapes.assistant_id(said.assistant),
             "tool_calls": None,
             "run_id": None,
-            "memory_operation_id": operation,
-            "retrieved_memories": [],
+            "memory_operation_id": said.operation,
+            "retrieved_memories": recalled,
             "retrieved_files": [],
             "reasoning": None,
             "timestamp": message["created_at"],

@@ -7,6 +7,7 @@ from uuid import uuid5
 
 from respun.core.assistants import Assistant, FunctionTool, Tool
 from respun.core.ids import uuid_of
+from respun.core.memories import Change, Memory, Operation, Recalled
 from respun.core.runs import Run, Step, ToolCall
 from respun.core.threads import Message, Thread
 from respun.core.transcripts import Overview, Transcript
@@ -19,6 +20,13 @@ PASSAGES: Final = 10
 """What `tok_k` is where it was never given."""
 _TITLE: Final = 80
 _STATUSES: Final = {"in_progress": "IN_PROGRESS", "completed": "COMPLETED", "incomplete": "COMPLETED"}
+_OPERATIONS: Final = {
+    "pending": "PENDING",
+    "in_progress": "IN_PROGRESS",
+    "completed": "COMPLETED",
+    # Clients wait for COMPLETED or ERROR; on any other word some wait for ever (contract 2.3).
+    "failed": "ERROR",
+}
 _BROKEN_OFF: Final = {"run_cancelled": "CANCELLED", "run_expired": "FAILED", "run_failed": "FAILED"}
 
 
@@ -129,6 +137,38 @@ def owed(run: Run) -> list[Json]:
 
 def assistant_id(ident: str) -> str:
     return str(uuid_of("assistant", ident))
+
+
+def recalled(given: Recalled) -> Json:
+    return {"id": given.id, "memory": given.text, "content": given.text, "score": round(given.score, 4)}
+
+
+def memory(given: Memory, score: float | None = None) -> Json:
+    return {
+        "id": given.id,
+        "content": given.text,
+        "metadata": given.metadata if given.user is None else {"user_id": given.user, **given.metadata},
+        "score": None if score is None else round(score, 4),
+        "created_at": timestamp(given.created_at),
+        "updated_at": timestamp(given.updated_at),
+    }
+
+
+def operation(given: Operation) -> Json:
+    done = given.status == "completed"
+    return {
+        "operation_id": given.id,
+        "status": _OPERATIONS[given.status],
+        "memory_ids": [_change(each) for each in given.changes] if done else None,
+        "result_count": sum(each.event != "NONE" for each in given.changes) if done else None,
+        "error": given.failure if given.status == "failed" else None,
+        "created_at": timestamp(given.created_at),
+        "updated_at": timestamp(given.updated_at),
+    }
+
+
+def _change(given: Change) -> Json:
+    return {"id": given.id, "event": given.event, "memory": given.text}
 
 
 def thread_id(ident: str) -> str:
