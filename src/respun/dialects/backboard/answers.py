@@ -73,6 +73,10 @@ class Call:
         found: Mapping[str, Any] = self._scope["path_params"]
         return found
 
+    @property
+    def user_agent(self) -> str:
+        return self._header(b"user-agent")
+
     def param(self, name: str) -> str:
         return str(self._scope["path_params"][name])
 

@@ -119,7 +119,8 @@ class Threads:
         return Answer(await _listed(self._ws, call))
 
     async def get(self, call: Call) -> Answer:
-        return Answer(shapes.transcript(await self._ws.conversations.transcript(call.project, _thread(call))))
+        found = await self._ws.conversations.transcript(call.project, _thread(call))
+        return Answer(shapes.transcript(found, call.user_agent))
 
     async def delete(self, call: Call) -> Answer:
         thread = _thread(call)
@@ -226,7 +227,8 @@ async def _listed(ws: Workspace, call: Call, assistant: str | None = None) -> li
     shown = []
     for each in await ws.conversations.list(call.project, paging.skip, paging.limit, assistant):
         if whole and each.messages:
-            shown.append(shapes.transcript(await ws.conversations.transcript(call.project, each.thread.id)))
+            found = await ws.conversations.transcript(call.project, each.thread.id)
+            shown.append(shapes.transcript(found, call.user_agent))
         else:
             shown.append(shapes.overview(each, []))
     return shown

@@ -11,6 +11,7 @@ from respun.core.memories import Change, Memory, Operation, Recalled
 from respun.core.runs import Run, Step, ToolCall
 from respun.core.threads import Message, Thread
 from respun.core.transcripts import Overview, Transcript
+from respun.dialects.backboard.clients import knows_tool_messages
 from respun.dialects.backboard.requests import TIMESTAMP
 from respun.workspace import ModelCard
 
@@ -63,8 +64,10 @@ def thread(given: Thread, assistant: str | None, messages: list[Json]) -> Json:
     }
 
 
-def transcript(given: Transcript) -> Json:
+def transcript(given: Transcript, user_agent: str = "") -> Json:
     messages = list(_entries(given))
+    if not knows_tool_messages(user_agent):
+        messages = [{**each, "role": "system"} if each["role"] == "tool" else each for each in messages]
     asked = next((each.text for each in given.entries if isinstance(each, Message) and each.role == "user"), None)
     said = [each.created_at for each in given.entries if isinstance(each, Message)]
     shown = thread(given.thread, given.assistant, messages)
