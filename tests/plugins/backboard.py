@@ -27,7 +27,6 @@ from respun.store.blobs import DiskBlobs
 from respun.store.opening import open_backend
 from respun.workspace import ModelCard, Workspace
 
-
 _SETTINGS = EngineSettings(sweep=0.05, remembering=RememberingSettings(look=0.02, again=0.02))
 
 

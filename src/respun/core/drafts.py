@@ -5,7 +5,7 @@ from typing import Any, Literal
 from msgspec import UNSET, Struct, UnsetType
 
 from respun.core.assistants import Effort, Metadata, ResponseFormat, Tool, ToolResources
-from respun.core.memories import MemorySettings, MemoryUse
+from respun.core.memories import MemoryMode, MemorySettings, MemoryUse
 from respun.core.runs import NamedToolChoice, Truncation
 from respun.core.threads import Attachment, Part, Role
 from respun.core.vector_stores import StoreDraft
@@ -45,6 +45,8 @@ class AssistantChanges(Struct, frozen=True):
     response_format: ResponseFormat | None | UnsetType = UNSET
     passages: int | None | UnsetType = UNSET
     memory: MemorySettings | UnsetType = UNSET
+    memory_mode: MemoryMode | UnsetType = UNSET
+    """The mode alone, where the rest of `memory` is to stay."""
 
 
 class MessageDraft(Struct, frozen=True):

@@ -4,13 +4,13 @@ Words count as they stand and by their stems in English, so that "lives" finds "
 nothing.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import log
 from typing import Final
 
 from msgspec import Struct
 
+from respun.core.context.languages import LEXICONS
 from respun.core.context.words import terms
 from respun.core.memories import Memory
 from respun.core.words import search_words
@@ -19,6 +19,7 @@ RECALLED: Final = 10
 """How many memories a turn is told at most; twice as many if it is to be careful."""
 LEAST: Final = 0.12
 """The least score of a memory that a turn is told: one rare word of a long question."""
+_STOPPED: Final = LEXICONS["en"].stop_words
 PENDING: Final = 5
 """How many things that were just said, and are not remembered yet, a turn is told."""
 _TOLD: Final = (
@@ -33,21 +34,30 @@ class Fitting(Struct, frozen=True):
     score: float
 
 
+class Worded(Struct, frozen=True):
+    """A memory with the words that it is found by."""
+
+    memory: Memory
+    words: frozenset[str]
+
+
 def memory_words(text: str) -> list[str]:
-    """What a memory is found by: letters and digits only, each once."""
-    found = search_words(" ".join((*terms(text, "en"), *terms(text, "other"))))
-    return list(dict.fromkeys(found))
+    """What a memory is found by: letters and digits only, each once, without the words that say nothing."""
+    plain = (word for word in terms(text, "other") if word not in _STOPPED)
+    return list(dict.fromkeys(search_words(" ".join((*terms(text, "en"), *plain)))))
 
 
-def fitting(query: Sequence[str], found: Iterable[Memory], total: int) -> list[Fitting]:
-    """Those found, best first. `total` is how many memories there are."""
-    memories = [(memory, frozenset(memory_words(memory.text))) for memory in found]
-    known = Counter(word for _, words in memories for word in words)
-    weights = {word: log(1 + (total + 1) / (known[word] + 0.5)) for word in query}
+def weigh(query: Iterable[str], known: Mapping[str, int], total: int) -> dict[str, float]:
+    """How much each word says. `known`: in how many of `total` memories it is."""
+    return {word: log(1 + (total + 1) / (known.get(word, 0) + 0.5)) for word in query}
+
+
+def fitting(weights: Mapping[str, float], found: Iterable[Worded]) -> list[Fitting]:
+    """Those found, best first."""
     whole = sum(weights.values()) or 1.0
     scored = [
-        Fitting(memory, sum(weight for word, weight in weights.items() if word in words) / whole)
-        for memory, words in memories
+        Fitting(each.memory, sum(weight for word, weight in weights.items() if word in each.words) / whole)
+        for each in found
     ]
     return sorted(scored, key=lambda one: (-one.score, -one.memory.updated_at))
 

@@ -17,6 +17,12 @@ class Transcript(Struct, frozen=True):
     runs: Mapping[str, Run]
     assistant: str | None = None
 
+    @property
+    def attached(self) -> tuple[str, ...]:
+        """Files that came with its messages."""
+        messages = (entry for entry in self.entries if isinstance(entry, Message))
+        return tuple(each.file for message in messages for each in message.attachments if each.file)
+
 
 class Overview(Struct, frozen=True):
     """A thread as lists show it. `asked` is what its user said first."""

@@ -29,7 +29,6 @@ from respun.core.extraction import (
 from respun.core.memories import Change, Memory, Operation
 from respun.core.pages import PageRequest
 from respun.core.problems import Problem
-from respun.core.recall import fitting, memory_words
 from respun.engine.clock import Clock
 from respun.store import assistants, memories, messages, runs
 from respun.store.backend import Backend, StoreError, Tx
@@ -206,11 +205,9 @@ async def _given(tx: Tx, project: str, operation: Operation) -> Given:
 
 async def _alike(tx: Tx, owner: Owner, facts: tuple[str, ...], most: int) -> list[Memory]:
     """What is remembered of what the facts are about."""
-    total = (await memories.totals(tx, owner)).count
     found: dict[str, Memory] = {}
     for fact in facts:
-        words = memory_words(fact)
-        for one in fitting(words, await memories.candidates(tx, owner, words), total)[:most]:
+        for one in (await memories.search(tx, owner, fact))[:most]:
             if (one.memory.user or "") == (owner.user or ""):
                 found[one.memory.id] = one.memory
     return list(found.values())

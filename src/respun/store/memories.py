@@ -1,6 +1,8 @@
 """Rows of memories, the index of their words, and the operations by which what was said is remembered."""
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
+from heapq import nlargest
 from typing import Final
 
 import msgspec
@@ -8,7 +10,7 @@ from msgspec import Struct
 
 from respun.core.memories import Memory, Operation
 from respun.core.problems import no_such
-from respun.core.recall import memory_words
+from respun.core.recall import Fitting, Worded, fitting, memory_words, weigh
 from respun.store.backend import Row, Tx
 from respun.store.codec import text_of
 from respun.store.statements import load
@@ -16,7 +18,10 @@ from respun.store.statements import load
 _sql: Final = load("memories")
 _to_memory: Final = msgspec.json.Decoder(Memory).decode
 _to_operation: Final = msgspec.json.Decoder(Operation).decode
-_CANDIDATES: Final = 300
+_CANDIDATES: Final = 80
+_MOST_WORDS: Final = 60
+_ENOUGH: Final = 1000
+_MOST_POSTINGS: Final = 3000
 _WIPED_AT_ONCE: Final = 500
 
 
@@ -48,6 +53,7 @@ class Claimed(Struct, frozen=True):
 
 
 async def add(tx: Tx, project: str, memory: Memory) -> None:
+    words = memory_words(memory.text)
     row = await tx.one(
         _sql.insert,
         id=memory.id,
@@ -55,10 +61,11 @@ async def add(tx: Tx, project: str, memory: Memory) -> None:
         assistant=memory.assistant,
         person=memory.user or "",
         updated_at=memory.updated_at,
+        words=" ".join(words),
         body=text_of(memory),
     )
     assert row is not None
-    await _index(tx, row["seq"], memory)
+    await _index(tx, row["seq"], memory, words)
 
 
 async def get(tx: Tx, owner: Owner, ident: str) -> Memory:
@@ -67,17 +74,17 @@ async def get(tx: Tx, owner: Owner, ident: str) -> Memory:
 
 async def change(tx: Tx, owner: Owner, ident: str, changed: Callable[[Memory], Memory]) -> Memory:
     row = await _found(tx, owner, ident)
-    before = _to_memory(row["body"])
-    memory = changed(before)
-    await tx.run(_sql.update, id=ident, body=text_of(memory), updated_at=memory.updated_at)
-    await _forget(tx, row["seq"], before)
-    await _index(tx, row["seq"], memory)
+    memory = changed(_to_memory(row["body"]))
+    words = memory_words(memory.text)
+    await tx.run(_sql.update, id=ident, body=text_of(memory), words=" ".join(words), updated_at=memory.updated_at)
+    await tx.run(_sql.drop_terms, memory=row["seq"])
+    await _index(tx, row["seq"], memory, words)
     return memory
 
 
 async def delete(tx: Tx, owner: Owner, ident: str) -> None:
     row = await _found(tx, owner, ident)
-    await _forget(tx, row["seq"], _to_memory(row["body"]))
+    await tx.run(_sql.drop_terms, memory=row["seq"])
     await tx.run(_sql.delete, id=ident)
 
 
@@ -92,12 +99,42 @@ async def totals(tx: Tx, owner: Owner) -> Totals:
     return Totals(row["total"], row["updated_at"])
 
 
-async def candidates(tx: Tx, owner: Owner, words: Sequence[str]) -> list[Memory]:
-    """Those with any of the words, of the user and of nobody in particular."""
-    if not words:
+async def search(tx: Tx, owner: Owner, text: str) -> list[Fitting]:
+    """Memories that fit the text, best first: of the user and of nobody in particular."""
+    words = memory_words(text)[:_MOST_WORDS]
+    rows = await tx.all(_sql.frequencies, assistant=owner.assistant, terms=words) if words else []
+    known = {row["term"]: row["total"] for row in rows}
+    if not known:
         return []
-    rows = await tx.all(_sql.candidates, match=" ".join(words), limit=_CANDIDATES, **owner.given)
-    return [_to_memory(row["body"]) for row in rows]
+    counted = await tx.one(_sql.count, **owner.key)
+    assert counted is not None
+    weights = weigh(words, known, counted["total"])
+    partial: dict[int, float] = defaultdict(float)
+    postings = await tx.all(
+        _sql.postings,
+        assistant=owner.assistant,
+        person=owner.user or "",
+        everyone=int(owner.everyone),
+        terms=_rarest(known),
+        limit=_MOST_POSTINGS,
+    )
+    for row in postings:
+        partial[row["memory"]] += weights[row["term"]]
+    best = nlargest(_CANDIDATES, partial, key=partial.__getitem__)
+    found = await tx.all(_sql.bodies, seqs=best, project=owner.project)
+    return fitting(weights, (Worded(_to_memory(row["body"]), frozenset(row["words"].split())) for row in found))
+
+
+def _rarest(known: dict[str, int]) -> list[str]:
+    """The words that say most, as long as they don't name too many memories; at least one."""
+    chosen: list[str] = []
+    total = 0
+    for word in sorted(known, key=known.__getitem__):
+        total += known[word]
+        if chosen and total > _ENOUGH:
+            break
+        chosen.append(word)
+    return chosen
 
 
 async def wipe_some(tx: Tx, owner: Owner) -> int:
@@ -105,7 +142,7 @@ async def wipe_some(tx: Tx, owner: Owner) -> int:
     await tx.run(_sql.drop_operations, **owner.key)
     rows = await tx.all(_sql.some, limit=_WIPED_AT_ONCE, **owner.key)
     for row in rows:
-        await _forget(tx, row["seq"], _to_memory(row["body"]))
+        await tx.run(_sql.drop_terms, memory=row["seq"])
         await tx.run(_sql.delete, id=row["id"])
     return len(rows)
 
@@ -159,14 +196,8 @@ async def finish_operation(tx: Tx, me: str, operation: Operation, until: float =
     return bool(changed)
 
 
-async def _index(tx: Tx, seq: int, memory: Memory) -> None:
-    if words := memory_words(memory.text):
-        await tx.run(_sql.index_words, seq=seq, words=" ".join(words))
-
-
-async def _forget(tx: Tx, seq: int, memory: Memory) -> None:
-    if words := memory_words(memory.text):
-        await tx.run(_sql.forget_words, seq=seq, words=" ".join(words))
+async def _index(tx: Tx, seq: int, memory: Memory, words: Sequence[str]) -> None:
+    await tx.many(_sql.add_term, [(memory.assistant, word, seq, memory.user or "") for word in words])
 
 
 async def _found(tx: Tx, owner: Owner, ident: str) -> Row:

@@ -6,7 +6,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from respun.core.pages import Page, PageRequest
-from respun.core.problems import Problem
+from respun.core.problems import Problem, no_such
 from respun.core.vector_stores import (
     MOST_FILES,
     Counted,
@@ -123,6 +123,14 @@ async def file(tx: Tx, store: VectorStore, ident: str) -> StoreFile:
     row = await tx.one(_sql.get_file, store=store.place, file=ident)
     if row is None:
         raise no_such_entry(ident, store.id)
+    return _file(row)
+
+
+async def of_file(tx: Tx, project: str, ident: str) -> StoreFile:
+    """The file as it is in the store that it was put into first."""
+    row = await tx.one(_sql.of_file, file=ident, project=project)
+    if row is None:
+        raise no_such("document", ident)
     return _file(row)
 
 

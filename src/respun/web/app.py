@@ -132,7 +132,9 @@ class App:
 
     def _assemble(self, workspace: Workspace) -> ASGIApp:
         dialect = Dialect(poll_ms=self._config.poll_after_ms, max_body=self._config.max_body_bytes)
-        backboard_settings = BackboardSettings(max_body=self._config.max_body_bytes)
+        backboard_settings = BackboardSettings(
+            max_body=self._config.max_body_bytes, max_form=self._config.max_file_bytes
+        )
         operations = openai_routes(workspace, dialect)
         health = Health(self.backend, lambda: self._draining)
         root = PathTree(

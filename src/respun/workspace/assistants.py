@@ -53,11 +53,16 @@ class Assistants:
 
     async def change(self, project: str, ident: str, changes: AssistantChanges) -> Assistant:
         given = {name: value for name, value in structs.asdict(changes).items() if value is not UNSET}
+        mode = given.pop("memory_mode", None)
+
+        def changed(before: Assistant) -> Assistant:
+            after = structs.replace(before, **given)
+            return structs.replace(after, memory=structs.replace(after.memory, mode=mode)) if mode else after
 
         async def unit(tx: Tx) -> Assistant:
             if changes.tool_resources is not UNSET:
                 await self._resources.check(tx, project, changes.tool_resources)
-            return await assistants.change(tx, project, ident, lambda before: structs.replace(before, **given))
+            return await assistants.change(tx, project, ident, changed)
 
         return await self._store.write(unit)
 

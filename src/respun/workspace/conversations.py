@@ -10,7 +10,7 @@ from uuid import NAMESPACE_URL, uuid5
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
-from respun.core.assistants import Assistant, FunctionTool, Tool
+from respun.core.assistants import Assistant, FileSearchOptions, FileSearchTool, FunctionTool, Tool
 from respun.core.drafts import AssistantDraft, MessageDraft, RunDraft, ThreadDraft
 from respun.core.ids import spell
 from respun.core.machine import Fresh
@@ -23,6 +23,7 @@ from respun.core.transcripts import Overview, Transcript, weave
 from respun.store import assistants, messages, runs, threads
 from respun.store.backend import Tx, UniqueViolation
 from respun.workspace.assistants import Assistants
+from respun.workspace.documents import Documents, Place
 from respun.workspace.failures import Store
 from respun.workspace.memories import Memories
 from respun.workspace.messages import new_messages
@@ -32,6 +33,8 @@ from respun.workspace.threads import Threads
 _EVERYTHING: Final = 1 << 30
 _LOOKED_AT: Final = 5
 _DELETED_AT_ONCE: Final = 50
+_PASSAGES: Final = 10
+_MOST_PASSAGES: Final = 50
 
 
 class Address(Struct, frozen=True):
@@ -62,7 +65,14 @@ class Clone(Struct, frozen=True):
 
 class Conversations:
     def __init__(
-        self, store: Store, fresh: Fresh, assistants: Assistants, threads: Threads, runs: Runs, memories: Memories
+        self,
+        store: Store,
+        fresh: Fresh,
+        assistants: Assistants,
+        threads: Threads,
+        runs: Runs,
+        memories: Memories,
+        documents: Documents,
     ) -> None:
         self._store = store
         self._fresh = fresh
@@ -70,6 +80,7 @@ class Conversations:
         self._threads = threads
         self._runs = runs
         self._memories = memories
+        self._documents = documents
 
     async def open(self, project: str, assistant: str) -> Thread:
         """A new thread of the assistant's."""
@@ -85,8 +96,9 @@ class Conversations:
         assistant = await self._assistant(project, where, model)
         asked = replace(run, assistant=assistant.id, tools=_tools(run, assistant))
         thread = where.thread or (await self.open(project, assistant.id)).id
-        (message,) = new_messages(thread, (draft,), self._fresh)
-        asked = replace(asked, when_busy=await self._policy(project, thread))
+        message = self._message(thread, draft)
+        tools = await self._with_search(project, thread, assistant, asked.tools)
+        asked = replace(asked, tools=tools, when_busy=await self._policy(project, thread))
         begun = await self._runs.create(project, thread, asked, said=(message,))
         return Said(thread, assistant.id, message, begun, begun.plan.memory.operation)
 
@@ -96,7 +108,7 @@ class Conversations:
         """Add the message, to be answered by nobody. What it says is remembered, if that is wanted."""
         assistant = await self._assistant(project, where, model)
         thread = where.thread or (await self.open(project, assistant.id)).id
-        (message,) = new_messages(thread, (draft,), self._fresh)
+        message = self._message(thread, draft)
         uttered = utterance(thread, (message,))
         use = await self._memories.settle(project, assistant, memory, uttered)
 
@@ -110,6 +122,13 @@ class Conversations:
         stored = await self._store.write(unit)
         self._memories.look()
         return Said(thread, assistant.id, stored, None, use.operation, use.recalled)
+
+    async def place(self, project: str, where: Address, model: str) -> Address:
+        """The same with a thread: a new one where none was named."""
+        if where.thread is not None:
+            return where
+        assistant = await self._assistant(project, where, model)
+        return Address((await self.open(project, assistant.id)).id, assistant.id)
 
     async def transcript(self, project: str, ident: str) -> Transcript:
         async def unit(tx: Tx) -> Transcript:
@@ -173,17 +192,41 @@ class Conversations:
         made = await self._assistants.create(project, draft)
         return Clone(made, await self._memories.copy(project, ident, made.id) if memories else 0)
 
+    async def delete(self, project: str, thread: str) -> None:
+        """With the documents that were given to it."""
+        await self._documents.drop(project, Place("thread", thread))
+        await self._threads.delete(project, thread)
+
     async def delete_assistant(self, project: str, ident: str) -> None:
-        """With all threads that were made under it, and its memories."""
+        """With all threads that were made under it, its documents and its memories."""
         await self._assistants.get(project, ident)
         while True:
             found = await self._store.read(lambda tx: threads.of_assistant(tx, project, ident, _DELETED_AT_ONCE))
             if not found:
                 break
             for thread in found:
-                await self._threads.delete(project, thread)
+                await self.delete(project, thread)
+        await self._documents.drop(project, Place("assistant", ident))
         await self._memories.wipe(project, ident)
         await self._assistants.delete(project, ident)
+
+    def _message(self, thread: str, draft: MessageDraft) -> Message:
+        """With files that are documents of the thread already."""
+        (message,) = new_messages(thread, (replace(draft, attachments=()),), self._fresh)
+        return replace(message, attachments=draft.attachments)
+
+    async def _with_search(
+        self, project: str, thread: str, assistant: Assistant, given: tuple[Tool, ...] | None
+    ) -> tuple[Tool, ...] | None:
+        """The tools of a turn, and a search where there are documents."""
+        tools = assistant.tools if given is None else given
+        search = FileSearchTool(FileSearchOptions(min(assistant.passages or _PASSAGES, _MOST_PASSAGES)))
+        if any(isinstance(tool, FileSearchTool) for tool in tools) or not await self._runs.serves(search):
+            return given
+        of_thread = (await self._threads.get(project, thread)).tool_resources.vector_stores
+        if not of_thread and not assistant.tool_resources.vector_stores:
+            return given
+        return (*tools, search)
 
     async def _assistant(self, project: str, where: Address, model: str) -> Assistant:
         if where.assistant is not None:

@@ -12,7 +12,7 @@ from respun.core.extraction import LONGEST
 from respun.core.machine import Fresh
 from respun.core.memories import Memory, MemoryUse, Operation, Recalled
 from respun.core.problems import Problem
-from respun.core.recall import LEAST, PENDING, RECALLED, Fitting, fitting, memory_words
+from respun.core.recall import LEAST, PENDING, RECALLED, Fitting
 from respun.engine.remembering import Remembering
 from respun.store import assistants, memories
 from respun.store.backend import Tx
@@ -118,7 +118,7 @@ class Memories:
 
         async def unit(tx: Tx) -> list[Fitting]:
             await assistants.get(tx, project, assistant)
-            return await _found(tx, owner, asked.query)
+            return await memories.search(tx, owner, asked.query[:_LONGEST_QUERY])
 
         fits = [one for one in await self._store.scan(unit) if one.score >= asked.min_score]
         return [one for one in fits if asked.metadata.items() <= one.memory.metadata.items()][: asked.limit]
@@ -179,15 +179,9 @@ async def _recalled(tx: Tx, owner: Owner, said: Utterance, *, careful: bool) -> 
     """What was just said elsewhere comes first: it is about to be remembered, and the next message may ask for it."""
     waiting = await memories.open_operations(tx, owner, said.thread, PENDING)
     most = 2 * RECALLED if careful else RECALLED
-    fits = [one for one in (await _found(tx, owner, said.text))[:most] if one.score >= LEAST]
+    fits = [one for one in (await memories.search(tx, owner, said.text[:_LONGEST_QUERY]))[:most] if one.score >= LEAST]
     fresh = [Recalled(one.id, f'The user just said: "{one.text[:LONGEST]}"', 1.0) for one in waiting]
     return (*fresh, *(Recalled(one.memory.id, one.memory.text, round(one.score, 4)) for one in fits))
-
-
-async def _found(tx: Tx, owner: Owner, query: str) -> list[Fitting]:
-    words = memory_words(query[:_LONGEST_QUERY])[:100]
-    found = await memories.candidates(tx, owner, words)
-    return fitting(words, found, (await memories.totals(tx, owner)).count) if found else []
 
 
 def _check(text: str) -> None:

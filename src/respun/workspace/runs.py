@@ -6,14 +6,13 @@ from typing import Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from respun.core.assistants import Assistant, Metadata
+from respun.core.assistants import Assistant, Metadata, Tool
 from respun.core.drafts import MessageDraft, RunDraft, ThreadDraft
 from respun.core.events import Output, OutputsGiven, RunCancelling, RunCreated, RunQueued
 from respun.core.machine import Cancel, Input, Outputs
-from respun.core.memories import MemoryUse
 from respun.core.once import Once
 from respun.core.pages import Page, PageRequest
-from respun.core.problems import no_such
+from respun.core.problems import Problem, no_such
 from respun.core.refusals import refuse_cancel, refuse_change, refuse_outputs, refuse_second_run
 from respun.core.runs import Plan, Run, Step
 from respun.core.threads import Message, Thread
@@ -51,9 +50,7 @@ class Submitted(Struct, frozen=True):
 
 
 class Runs:
-    def __init__(
-        self, store: Store, engine: Engine, rules: RunRules, resources: Resources, memories: Memories
-    ) -> None:
+    def __init__(self, store: Store, engine: Engine, rules: RunRules, resources: Resources, memories: Memories) -> None:
         self._store = store
         self._memories = memories
         self._engine = engine
@@ -196,6 +193,14 @@ class Runs:
             return await runs.step(tx, ident, step)
 
         return await self._store.read(unit)
+
+    async def serves(self, tool: Tool) -> bool:
+        """Whether this server answers calls of this tool itself."""
+        try:
+            await self._engine.tools.check((tool,))
+        except Problem:
+            return False
+        return True
 
     def follow(self, run: Run, after: int = 0) -> AsyncIterator[Sequence[Happening]]:
         """Events behind number `after`, as they come, until the run is done or waits for its caller."""

@@ -10,6 +10,7 @@ from respun.engine.library import Library
 from respun.store.backend import Backend
 from respun.workspace.assistants import Assistants
 from respun.workspace.conversations import Conversations
+from respun.workspace.documents import Documents
 from respun.workspace.failures import Store
 from respun.workspace.files import Files
 from respun.workspace.memories import Memories
@@ -55,10 +56,13 @@ class Workspace:
         self.files = Files(store, library.blobs, engine.clock, library.settings.largest_file)
         self.uploads = Uploads(store, library.blobs, engine.clock, self.files)
         self.vector_stores = VectorStores(store, library, engine.clock)
+        self.documents = Documents(store, engine.clock, self.files, self.vector_stores)
         self.memories = Memories(store, engine.clock, engine.remembering)
         self.runs = Runs(store, engine, rules or RunRules(), resources, self.memories)
         self.repeats = Repeats(store, engine.clock, engine.me, alone=backend.kind == "sqlite")
-        self.conversations = Conversations(store, engine.clock, self.assistants, self.threads, self.runs, self.memories)
+        self.conversations = Conversations(
+            store, engine.clock, self.assistants, self.threads, self.runs, self.memories, self.documents
+        )
         self.window = window
         self._models = models
 

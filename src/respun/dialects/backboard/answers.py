@@ -27,13 +27,16 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class Settings(Struct, frozen=True):
-    """`beat` is the longest silence in seconds: the SDK gives up after 30. `max_body` counts bytes.
+    """`beat` is the longest silence in seconds: the SDK gives up after 30.
+
+    `max_body` counts bytes, `max_form` those of a form with files.
 
     `model` is that of assistants for which none was named (contract 2.4).
     """
 
     beat: float = 10.0
     max_body: int = 4 * 1024 * 1024
+    max_form: int = 512 * 1024 * 1024
     model: str = "gpt-4o"
 
 
@@ -51,6 +54,7 @@ class Call:
         self._scope = scope
         self._receive = receive
         self._size = 0
+        self._most = settings.max_form if self._header(b"content-type").startswith("multipart/") else settings.max_body
 
     @property
     def project(self) -> str:
@@ -87,8 +91,8 @@ class Call:
     async def receive(self) -> Message:
         message = await self._receive()
         self._size += len(message.get("body", b""))
-        if self._size > self.settings.max_body:
-            text = f"The request is larger than {self.settings.max_body} bytes, the most this server takes."
+        if self._size > self._most:
+            text = f"The request is larger than {self._most} bytes, the most this server takes."
             raise Problem(text, kind="too_large")
         return message
 

@@ -27,6 +27,7 @@ class Telling:
         self._written = ""
         self._reasoning = ""
         self._reasoned = True
+        self._files: dict[str, None] = {}
 
     def tell(self, happening: Happening) -> Iterator[Json]:
         """The events of one happening; none for most of them."""
@@ -57,7 +58,7 @@ class Telling:
             "run_id": run.id,
             "memory_operation_id": run.plan.memory.operation,
             "retrieved_memories": memories(run),
-            "retrieved_files": [],
+            "retrieved_files": list(self._files),
             "reasoning": self._reasoning or None,
             **shapes.model_of(run),
             **shapes.tokens_of(run),
@@ -95,6 +96,14 @@ class Telling:
         for call in shapes.owed(self.run):
             yield self._event("tool_call_ready", tool_call=call)
 
+    def answered(self, event: e.OutputsGiven) -> Iterator[Json]:
+        """Notes which documents a search has brought."""
+        for output in event.outputs:
+            results = (output.details or {}).get("results")
+            for result in results if isinstance(results, list) else ():
+                self._files[str(result["file_name"])] = None
+        yield from ()
+
     def action_required(self, event: e.ActionRequired) -> Iterator[Json]:
         usage = {**shapes.tokens_of(self.run), "cached_input_tokens": self.run.usage.cached, "cost_usd": None}
         yield self._event("tool_submit_required", tool_calls=shapes.owed(self.run), **usage)
@@ -114,6 +123,7 @@ class Telling:
             finish_reason="length" if run.status == "incomplete" else "stop",
             memory_operation_id=run.plan.memory.operation,
             retrieved_memories=memories(run),
+            retrieved_files=list(self._files),
             context_usage=shapes.context_usage(run, self._window),
         )
 
@@ -182,6 +192,7 @@ _TELLERS: Final[dict[type, Callable[[Telling, Any], Iterator[Json]]]] = {
     e.MessageEnded: Telling.message_ended,
     e.CallAdded: Telling.call_started,
     e.CallsMade: Telling.calls_made,
+    e.OutputsGiven: Telling.answered,
     e.ActionRequired: Telling.action_required,
     e.RunCompleted: Telling.ended,
     e.RunIncomplete: Telling.ended,

@@ -21,7 +21,7 @@ from respun.core.memories import MemoryMode, MemorySettings, MemoryUse
 from respun.core.problems import Problem
 from respun.core.threads import Text
 from respun.dialects.backboard.answers import Call, ident
-from respun.dialects.backboard.fields import Fields
+from respun.dialects.backboard.fields import Fields, Upload
 from respun.dialects.backboard.problems import Invalid, Issue, missing
 from respun.workspace.conversations import Address
 
@@ -53,6 +53,7 @@ class MessageRequest(Struct, frozen=True):
     run: RunDraft
     stream: bool = False
     answered: bool = True
+    uploads: tuple[Upload, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -111,12 +112,8 @@ def message(call: Call, given: Fields) -> MessageRequest:
     assistant = given.text("assistant_id")
     content = given.text("content") or ""
     _refuse_media(given)
-    if given.uploads:
-        raise Problem(
-            f"The file '{given.uploads[0].filename}' can't be taken: this server does not keep documents yet. "
-            "Put its text into the message.",
-        )
-    if not content:
+    uploads = tuple(each for each in given.uploads if each.field in ("files", "file"))
+    if not content and not uploads:
         raise Invalid(missing("body", "content"))
     metadata = given.object("metadata") or {}
     functions = tools(given)
@@ -139,6 +136,7 @@ def message(call: Call, given: Fields) -> MessageRequest:
         ),
         stream=given.flag("stream"),
         answered=given.flag("send_to_llm", default=True),
+        uploads=uploads,
         warnings=_warnings(given),
     )
 

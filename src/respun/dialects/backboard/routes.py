@@ -3,12 +3,14 @@
 import time
 from typing import Final
 
+from msgspec.structs import replace
 from starlette.routing import Route
 
-from respun.core.problems import Problem
 from respun.core.runs import Run
-from respun.dialects.backboard import catalogue, requests, shapes
-from respun.dialects.backboard.answers import Answer, Call, Handler, Operations, Sending, Settings, ident, UnknownPath
+from respun.core.threads import Attachment
+from respun.dialects.backboard import catalogue, documents, requests, shapes
+from respun.dialects.backboard.answers import Answer, Call, Handler, Operations, Sending, Settings, UnknownPath, ident
+from respun.dialects.backboard.documents import Documents
 from respun.dialects.backboard.events import Telling, begun, latest
 from respun.dialects.backboard.memories import Memories
 from respun.dialects.backboard.requests import MessageRequest
@@ -17,6 +19,7 @@ from respun.dialects.backboard.streams import Reply, Stream
 from respun.dialects.paths import PathTree
 from respun.workspace import Workspace
 from respun.workspace.conversations import Said
+from respun.workspace.documents import Place
 
 Paths = dict[str, dict[str, Handler]]
 
@@ -33,6 +36,7 @@ def routes(ws: Workspace, settings: Settings) -> list[Route]:
     paths: Paths = {
         **Messages(ws).paths(),
         **Memories(ws).paths(),
+        **Documents(ws).paths(),
         **Threads(ws).paths(),
         **Assistants(ws).paths(),
         **catalogue.Models(ws).paths(),
@@ -51,7 +55,6 @@ class Assistants:
             one: {"GET": self.get, "PUT": self.change, "DELETE": self.delete},
             f"{one}/clone": {"POST": self.clone},
             f"{one}/threads": {"GET": self.list_threads, "POST": self.create_thread},
-            f"{one}/documents": {"GET": self.list_documents, "POST": self.add_document},
         }
 
     async def list_assistants(self, call: Call) -> Answer:
@@ -92,14 +95,6 @@ class Assistants:
     async def list_threads(self, call: Call) -> Answer:
         return Answer(await _listed(self._ws, call, _assistant(call)))
 
-    async def list_documents(self, call: Call) -> Answer:
-        await self._ws.assistants.get(call.project, _assistant(call))
-        return Answer([])
-
-    async def add_document(self, call: Call) -> Answer:
-        await self._ws.assistants.get(call.project, _assistant(call))
-        raise _no_documents()
-
 
 class Threads:
     def __init__(self, ws: Workspace) -> None:
@@ -110,35 +105,19 @@ class Threads:
         return {
             "/threads": {"GET": self.list_threads},
             one: {"GET": self.get, "DELETE": self.delete},
-            f"{one}/documents": {"GET": self.list_documents, "POST": self.add_document},
-            "/documents/{document_id}/status": {"GET": self.document_status},
-            "/documents/{document_id}": {"DELETE": self.document_status},
         }
 
     async def list_threads(self, call: Call) -> Answer:
         return Answer(await _listed(self._ws, call))
 
     async def get(self, call: Call) -> Answer:
-        found = await self._ws.conversations.transcript(call.project, _thread(call))
-        return Answer(shapes.transcript(found, call.user_agent))
+        return Answer(await _transcript(self._ws, call, _thread(call)))
 
     async def delete(self, call: Call) -> Answer:
         thread = _thread(call)
-        await self._ws.threads.delete(call.project, thread)
+        await self._ws.conversations.delete(call.project, thread)
         shown = {"thread_id": shapes.thread_id(thread), "deleted_at": shapes.timestamp(time.time())}
         return Answer({"message": "Thread deleted successfully", **shown})
-
-    async def list_documents(self, call: Call) -> Answer:
-        await self._ws.threads.get(call.project, _thread(call))
-        return Answer([])
-
-    async def add_document(self, call: Call) -> Answer:
-        await self._ws.threads.get(call.project, _thread(call))
-        raise _no_documents()
-
-    async def document_status(self, call: Call) -> Answer:
-        ident("file", call.param("document_id"), "path", "document_id")
-        raise Problem("Document not found", kind="not_found")
 
 
 class Messages:
@@ -160,15 +139,29 @@ class Messages:
     async def add(self, call: Call) -> Answer | Sending:
         given = requests.message(call, await call.fields())
         conversations, model = self._ws.conversations, given.run.model or call.settings.model
+        attached: list[Json] = []
+        if given.uploads:
+            given, attached = await self._attach(call, given, model)
         if not given.answered:
             noted = await conversations.note(call.project, given.where, given.draft, given.run.memory, model)
-            return self._noted(given, noted)
+            return self._noted(given, noted, attached)
         said = await conversations.say(call.project, given.where, given.draft, given.run, model)
         assert said.run is not None
         telling, news = self._telling(said.run), self._ws.runs.follow(said.run)
         if given.stream:
             return Stream(tuple(begun(said.run, shapes.message(said.message, None))), telling, news)
-        return Reply(_ADDED, telling, news, {"warnings": given.warnings} if given.warnings else {})
+        more: Json = {"attachments": attached, **({"warnings": given.warnings} if given.warnings else {})}
+        return Reply(_ADDED, telling, news, more)
+
+    async def _attach(self, call: Call, given: MessageRequest, model: str) -> tuple[MessageRequest, list[Json]]:
+        """The message with its files made documents of the thread, and how they are shown."""
+        where = await self._ws.conversations.place(call.project, given.where, model)
+        assert where.thread is not None
+        place = Place("thread", where.thread)
+        made = await documents.received(self._ws.documents, call.project, place, given.uploads)
+        attachments = tuple(Attachment(each.file.id, ("file_search",)) for each in made)
+        attached = replace(given, where=where, draft=replace(given.draft, attachments=attachments))
+        return attached, [documents.attachment(each, call.user_agent) for each in made]
 
     async def submit_to_run(self, call: Call) -> Answer | Sending:
         thread, run = _thread(call), _run(call)
@@ -194,7 +187,7 @@ class Messages:
     def _telling(self, run: Run) -> Telling:
         return Telling(run, self._ws.window(run.plan.model))
 
-    def _noted(self, given: MessageRequest, said: Said) -> Answer | Sending:
+    def _noted(self, given: MessageRequest, said: Said, attached: list[Json]) -> Answer | Sending:
         """Kept, and answered by nobody."""
         message = shapes.message(said.message, None)
         recalled = [shapes.recalled(each) for each in said.recalled]
@@ -207,6 +200,7 @@ class Messages:
         flat: Json = {
             **message,
             "message": _ADDED,
+            "attachments": attached,
             "thread_id": shapes.thread_id(said.thread),
             "assistant_id": shapes.assistant_id(said.assistant),
             "tool_calls": None,
@@ -227,11 +221,17 @@ async def _listed(ws: Workspace, call: Call, assistant: str | None = None) -> li
     shown = []
     for each in await ws.conversations.list(call.project, paging.skip, paging.limit, assistant):
         if whole and each.messages:
-            found = await ws.conversations.transcript(call.project, each.thread.id)
-            shown.append(shapes.transcript(found, call.user_agent))
+            shown.append(await _transcript(ws, call, each.thread.id))
         else:
             shown.append(shapes.overview(each, []))
     return shown
+
+
+async def _transcript(ws: Workspace, call: Call, thread: str) -> Json:
+    found = await ws.conversations.transcript(call.project, thread)
+    attached = await ws.documents.named(call.project, found.attached)
+    shown = {ident: documents.attachment(each, call.user_agent) for ident, each in attached.items()}
+    return shapes.transcript(found, shown, call.user_agent)
 
 
 def _assistant(call: Call) -> str:
@@ -244,7 +244,3 @@ def _thread(call: Call) -> str:
 
 def _run(call: Call) -> str:
     return call.param("run_id")
-
-
-def _no_documents() -> Problem:
-    return Problem("This server does not keep documents yet. Put the text into a message.")

@@ -1,7 +1,8 @@
 """Core objects -> objects of Backboard's wire (contract 2.3)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import uuid5
 
@@ -64,8 +65,9 @@ def thread(given: Thread, assistant: str | None, messages: list[Json]) -> Json:
     }
 
 
-def transcript(given: Transcript, user_agent: str = "") -> Json:
-    messages = list(_entries(given))
+def transcript(given: Transcript, attached: Mapping[str, Json], user_agent: str) -> Json:
+    """`attached`: the documents that came with messages, by the ids of their files."""
+    messages = list(_entries(given, attached))
     if not knows_tool_messages(user_agent):
         messages = [{**each, "role": "system"} if each["role"] == "tool" else each for each in messages]
     asked = next((each.text for each in given.entries if isinstance(each, Message) and each.role == "user"), None)
@@ -80,7 +82,7 @@ def overview(given: Overview, messages: list[Json]) -> Json:
     return {**shown, "message_count": given.messages, **_heading(given.asked, given.updated_at)}
 
 
-def message(given: Message, run: Run | None) -> Json:
+def message(given: Message, run: Run | None, attached: Mapping[str, Json] = MappingProxyType({})) -> Json:
     wrote = run if given.role == "assistant" else None
     metadata: Json = dict(given.metadata if given.original is None else given.original)
     if given.run:
@@ -92,7 +94,7 @@ def message(given: Message, run: Run | None) -> Json:
         "created_at": said_at(given),
         "status": _BROKEN_OFF.get(given.incomplete_reason or "", _STATUSES[given.status]),
         "metadata_": metadata,
-        "attachments": [],
+        "attachments": [attached[each.file] for each in given.attachments if each.file and each.file in attached],
         **model_of(wrote),
         **tokens_of(wrote),
     }
@@ -107,15 +109,18 @@ def said_at(given: Message) -> str:
 
 
 def turn(step: Step, run: Run | None) -> Iterator[Json]:
-    """What a turn of tool calls left in the thread: the asking, and each output (contract 2.4)."""
-    calls = [tool_call(call) for call in step.calls]
+    """What a turn of tool calls left in the thread: the asking, and each output (contract 2.4). Our own tools' not."""
+    callers = [call for call in step.calls if not call.hosted]
+    if not callers:
+        return
+    calls = [tool_call(call) for call in callers]
     waits = run is not None and run.status == "requires_action" and step.status == "in_progress"
     yield {
         **_left(stub_id(step.id), "assistant", "", step.created_at, {"run_id": step.run, "tool_calls": calls}),
         "status": "REQUIRES_ACTION" if waits else "COMPLETED",
         **model_of(run),
     }
-    for call in step.calls:
+    for call in callers:
         if call.output is not None:
             metadata = {"run_id": step.run, "tool_call_id": call.id, "tool_name": call.name}
             at = step.created_at if step.ended_at is None else step.ended_at
@@ -135,7 +140,7 @@ def tool_call(call: ToolCall) -> Json:
 
 
 def owed(run: Run) -> list[Json]:
-    return [tool_call(call) for call in run.calls.owed] if run.calls else []
+    return [tool_call(call) for call in run.calls.owed if not call.hosted] if run.calls else []
 
 
 def assistant_id(ident: str) -> str:
@@ -226,13 +231,13 @@ def model(card: ModelCard) -> Json:
     }
 
 
-def _entries(given: Transcript) -> Iterator[Json]:
+def _entries(given: Transcript, attached: Mapping[str, Json]) -> Iterator[Json]:
     for entry in given.entries:
         run = given.runs.get(entry.run or "")
         if isinstance(entry, Step):
             yield from turn(entry, run)
         else:
-            yield message(entry, run)
+            yield message(entry, run, attached)
 
 
 def _left(ident: str, role: str, content: str, at: float, metadata: Json) -> Json:

@@ -94,6 +94,12 @@ _RESOURCE_IDS: Final = Object(
     }
 )
 
+# Ours: what is remembered beyond threads. `user` keeps people apart who share an assistant.
+
+_MEMORY_MODE: Final = Choice(("off", "readonly", "auto"))
+_ASSISTANT_MEMORY: Final = _nullable(Object({"mode": _required(_MEMORY_MODE)}))
+_RUN_MEMORY: Final = _nullable(Object({"mode": _required(_MEMORY_MODE), "user": _nullable(String(most=256, least=1))}))
+
 # How the model answers
 
 _SCHEMA: Final = Object(
@@ -163,6 +169,7 @@ _ASSISTANT_FIELDS: Final = {
     "metadata": _METADATA,
     **_SAMPLING,
     "response_format": _FORMAT,
+    "memory": _ASSISTANT_MEMORY,
 }
 ASSISTANT: Final = Object(
     {"model": _required(String(most=256, least=1)), **_ASSISTANT_FIELDS, "tool_resources": _nullable(_RESOURCES)}
@@ -217,6 +224,7 @@ _RUN_FIELDS: Final = {
     "parallel_tool_calls": _nullable(Flag()),
     "response_format": _FORMAT,
     "when_busy": _nullable(Choice(("reject", "enqueue", "interrupt"))),
+    "memory": _RUN_MEMORY,
 }
 RUN: Final = Object(
     {

@@ -25,6 +25,7 @@ class AssistantObject(Struct):
     tool_resources: Json
     metadata: Metadata
     response_format: str | Json
+    memory: Json | UnsetType = UNSET
 
 
 class ThreadObject(Struct):
@@ -165,6 +166,7 @@ class RunObject(Struct):
     parallel_tool_calls: bool
     context: ContextSum | UnsetType = UNSET
     """Ours: what the run sends of its thread, from its first model call on."""
+    memory: Json | UnsetType = UNSET
 
 
 class StepObject(Struct):

@@ -34,6 +34,7 @@ from respun.core.drafts import (
 from respun.core.events import Output
 from respun.core.ids import prefix_of
 from respun.core.json_schema import BadSchema, check_schema
+from respun.core.memories import MemorySettings, MemoryUse
 from respun.core.problems import Problem, no_such
 from respun.core.runs import NamedToolChoice, Truncation
 from respun.core.threads import Attachment, ImageFile, ImageLink, Part, Text
@@ -77,6 +78,7 @@ def assistant(body: bytes, strict: bool) -> AssistantDraft:
         top_p=given.get("top_p"),
         reasoning_effort=given.get("reasoning_effort"),
         response_format=_plain_format(given.get("response_format")),
+        memory=_assistant_memory(given),
     )
 
 
@@ -94,6 +96,7 @@ def assistant_changes(body: bytes, strict: bool) -> AssistantChanges:
         top_p=given.get("top_p", UNSET),
         reasoning_effort=given.get("reasoning_effort", UNSET),
         response_format=_plain_format(given["response_format"]) if "response_format" in given else UNSET,
+        memory_mode=_assistant_memory(given).mode if "memory" in given else UNSET,
     )
 
 
@@ -328,7 +331,16 @@ def _run(given: Json) -> RunDraft:
         max_completion_tokens=given.get("max_completion_tokens"),
         truncation=_truncation(given.get("truncation_strategy")),
         when_busy=given.get("when_busy"),
+        memory=_run_memory(given.get("memory")),
     )
+
+
+def _assistant_memory(given: Json) -> MemorySettings:
+    return MemorySettings((given.get("memory") or {}).get("mode", "off"))
+
+
+def _run_memory(given: Json | None) -> MemoryUse | None:
+    return MemoryUse(given["mode"], given.get("user")) if given else None
 
 
 def _tool_choice(given: Any) -> Literal["none", "auto", "required"] | NamedToolChoice:

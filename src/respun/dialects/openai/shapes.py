@@ -20,6 +20,7 @@ from respun.core.assistants import (
 )
 from respun.core.code import code_of
 from respun.core.events import ContextItem
+from respun.core.memories import MemoryUse
 from respun.core.pages import Page
 from respun.core.runs import Context, NamedToolChoice, Run, RunError, Step, ToolCall, Truncation
 from respun.core.threads import (
@@ -95,6 +96,7 @@ def assistant(given: Assistant) -> AssistantObject:
         tool_resources=resources(given.tool_resources, code),
         metadata=given.metadata,
         response_format=response_format(given.response_format),
+        memory=UNSET if given.memory.mode == "off" else {"mode": given.memory.mode},
     )
 
 
@@ -165,6 +167,7 @@ def run(given: Run, *, streamed: bool = False) -> RunObject:
         response_format=response_format(plan.response_format),
         tool_choice=_tool_choice(plan.tool_choice),
         parallel_tool_calls=plan.parallel_tool_calls,
+        memory=UNSET if plan.memory.mode == "off" else _memory(plan.memory),
         context=context(given.context, given.usage.cached if given.done else None) if given.context else UNSET,
     )
 
@@ -255,6 +258,12 @@ def page(given: Page[T], shape: Callable[[T], Identified]) -> ListObject:
         last_id=data[-1].id if data else None,
         has_more=given.has_more,
     )
+
+
+def _memory(given: MemoryUse) -> Json:
+    """Ours, and shown only where it is in use: what the run was told, and under which operation it is remembered."""
+    recalled = [{"id": each.id, "text": each.text, "score": each.score} for each in given.recalled]
+    return {"mode": given.mode, "user": given.user, "operation_id": given.operation, "recalled": recalled}
 
 
 def tool(given: Tool) -> Json:

@@ -1,7 +1,7 @@
 -- name: insert
 -- The words are indexed under `seq`.
-insert into memories (id, project, assistant, person, updated_at, body)
-values (:id, :project, :assistant, :person, :updated_at, :body) returning seq;
+insert into memories (id, project, assistant, person, updated_at, words, body)
+values (:id, :project, :assistant, :person, :updated_at, :words, :body) returning seq;
 
 -- name: get
 -- Of another assistant it is as unknown as one that never was.
@@ -9,7 +9,7 @@ select seq, body from memories where id = :id and project = :project and assista
 
 -- name: update
 -- The body is written whole.
-update memories set body = :body, updated_at = :updated_at where id = :id;
+update memories set body = :body, words = :words, updated_at = :updated_at where id = :id;
 
 -- name: delete
 -- Its words are forgotten first.
@@ -26,40 +26,35 @@ order by seq desc limit :limit offset :offset;
 select count(*) as total, max(updated_at) as updated_at from memories
 where project = :project and assistant = :assistant and (:everyone = 1 or person = :person);
 
+-- name: count
+-- From the index alone: a search asks for it each time.
+select count(*) as total from memories where project = :project and assistant = :assistant;
+
 -- name: some
 -- For a wipe, a few at a time.
 select seq, id, body from memories where project = :project and assistant = :assistant limit :limit;
 
--- name: index_words (sqlite)
--- `words` are already split and folded by core, alike for both databases.
-insert into memory_words (rowid, words) values (:seq, :words);
+-- name: add_term
+-- One row a word.
+insert into memory_terms (assistant, term, memory, person) values (:assistant, :term, :memory, :person);
 
--- name: index_words (postgres)
--- They are lexemes as they are.
-insert into memory_words (seq, words) values (:seq, array_to_tsvector(string_to_array(cast(:words as text), ' ')));
+-- name: drop_terms
+-- Before new ones are written, and when the memory goes.
+delete from memory_terms where memory = :memory;
 
--- name: forget_words (sqlite)
--- An index without content is told again what it is to forget.
-insert into memory_words (memory_words, rowid, words) values ('delete', :seq, :words);
+-- name: frequencies
+-- How many memories of the assistant each word is in.
+select term, count(*) as total from memory_terms where assistant = :assistant and term in {texts:terms} group by term;
 
--- name: forget_words (postgres)
--- Its row goes by itself with the memory's; this serves a memory that gets new words.
-delete from memory_words where seq = :seq and cast(:words as text) is not null;
+-- name: postings
+-- Memories with any of the words, of the person and of nobody in particular.
+select term, memory from memory_terms
+where assistant = :assistant and term in {texts:terms} and (:everyone = 1 or person = :person or person = '')
+limit :limit;
 
--- name: candidates (sqlite)
--- Any of the words will do; core weighs what is found.
-select m.body from memory_words w join memories m on m.seq = w.rowid
-where w.memory_words match replace(:match, ' ', ' OR ') and m.project = :project and m.assistant = :assistant
-  and (:everyone = 1 or m.person = :person or m.person = '')
-order by w.rank limit :limit;
-
--- name: candidates (postgres)
--- The same, by the rank of this database.
-select m.body from memory_words w join memories m on m.seq = w.seq,
-  cast('''' || replace(cast(:match as text), ' ', ''' | ''') || '''' as tsquery) q
-where w.words @@ q and m.project = :project and m.assistant = :assistant
-  and (:everyone = 1 or m.person = :person or m.person = '')
-order by ts_rank(w.words, q) desc limit :limit;
+-- name: bodies
+-- The best of them.
+select words, body from memories where seq in {integers:seqs} and project = :project;
 
 -- name: add_operation
 -- In the transaction that makes the run, or the message, which it is about.

@@ -65,6 +65,10 @@ values (:store, :file, :project, :batch, 'in_progress', :attributed, :body) retu
 -- A file is found in its store only.
 select seq, status, usage, body from vector_store_files where store = :store and file = :file;
 
+-- name: of_file
+-- Where a file was put first.
+select seq, status, usage, body from vector_store_files where file = :file and project = :project order by seq limit 1;
+
 -- name: files_among
 -- Which of these files the store has.
 select file, seq, status, usage, body from vector_store_files where store = :store and file in {texts:files};

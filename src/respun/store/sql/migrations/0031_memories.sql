@@ -1,21 +1,30 @@
 -- Facts that belong to an assistant. `person` keeps people apart who share one; '' is nobody in particular.
+-- `words`, already split and folded by core, are what it is found by.
 create table memories (
-    seq integer primary key autoincrement,
+    seq {bigserial key},
     id text not null unique,
     project text not null,
     assistant text not null,
     person text not null,
-    updated_at real not null,
+    updated_at {float} not null,
+    words text not null,
     body text not null
 );
 create index memories_of_assistant on memories (project, assistant, seq);
 
--- Words of memories for full-text search; the text itself stays in the memory.
-create virtual table memory_words using fts5 (words, content = '', tokenize = "unicode61 remove_diacritics 0");
+-- Which memories a word is in. The key holds all that a search reads.
+create table memory_terms (
+    assistant text not null,
+    term text not null,
+    memory {bigint} not null,
+    person text not null,
+    primary key (assistant, term, memory, person)
+);
+create index memory_terms_of_memory on memory_terms (memory);
 
 -- What was said and is to be remembered, or has been: who does it (`owner`, until `lease_until`) and what came of it.
 create table memory_operations (
-    seq integer primary key autoincrement,
+    seq {bigserial key},
     id text not null unique,
     project text not null,
     assistant text not null,
@@ -24,7 +33,7 @@ create table memory_operations (
     run text,
     status text not null,
     owner text,
-    lease_until real not null default 0,
+    lease_until {float} not null default 0,
     body text not null
 );
 create index memory_operations_open on memory_operations (assistant, person)
