@@ -79,8 +79,8 @@ class Engine:
             crash_point("start.disowned")
         await self._backend.listen(_CHANNEL, self._heard)
         self._look.set()
-        loops = (self._claim_loop, self._beat_loop, self._sweep_loop, self._purge_loop)
-        for chore in (*loops, self._turns.indexing.run, self.remembering.loop):
+        chores = (self._claim_loop, self._beat_loop, self._sweep_loop, self._purge_loop)
+        for chore in (*chores, self._turns.indexing.run, self.remembering.loop):
             self._tasks.append(asyncio.create_task(self._for_ever(chore)))
 
     async def stop(self, drain: float = 0.0) -> None:

@@ -63,10 +63,6 @@ class Tools:
         self._tools = dict(tools or {})
         self._absent = dict(absent or {})
 
-    def serves(self, kind: ToolKind) -> bool:
-        """Whether there is such a tool; `check` says whether it works on this machine."""
-        return kind in self._tools
-
     async def check(self, tools: Sequence[Tool]) -> None:
         """Raises a Problem for the first tool that this server does not serve, with the reason.
 

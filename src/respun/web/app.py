@@ -7,7 +7,7 @@ from secrets import token_hex
 from typing import Final
 
 from msgspec.structs import replace
-from starlette.routing import Mount, Route, Router
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from respun import telemetry
@@ -18,6 +18,7 @@ from respun.dialects import aiml
 from respun.dialects.backboard import problems as backboard_problems
 from respun.dialects.backboard import routes as backboard
 from respun.dialects.backboard.answers import Settings as BackboardSettings
+from respun.dialects.backboard.answers import UnknownPath as BackboardUnknownPath
 from respun.dialects.openai import problems
 from respun.dialects.openai.answers import Dialect, UnknownPath
 from respun.dialects.openai.problems import Refused
@@ -142,15 +143,13 @@ class App:
             [
                 *under("/v1", operations),
                 Route("/v1/{unknown:path}", UnknownPath(dialect)),
+                *under("/api", backboard.routes(workspace, backboard_settings)),
+                Route("/api/{unknown:path}", BackboardUnknownPath()),
                 *health.routes(),
                 *docs_routes(operations),
             ],
-            default=Router(
-                [Mount("/api", backboard.application(workspace, backboard_settings))],
-                redirect_slashes=False,
-                # Clients of Azure's agents ask at the root too: AIML's paths are theirs.
-                default=aiml.application(workspace, dialect),
-            ),
+            # Clients of Azure's agents ask at the root too: AIML's paths are theirs.
+            default=aiml.application(workspace, dialect),
         )
         return Auth(root, self.backend, loopback=is_loopback(self._config.host), error_body=_error_body)
 

@@ -220,12 +220,13 @@ class Conversations:
     ) -> tuple[Tool, ...] | None:
         """The tools of a turn, and a search where there are documents."""
         tools = assistant.tools if given is None else given
-        if any(isinstance(tool, FileSearchTool) for tool in tools) or not self._runs.serves("file_search"):
+        search = FileSearchTool(FileSearchOptions(min(assistant.passages or _PASSAGES, _MOST_PASSAGES)))
+        if any(isinstance(tool, FileSearchTool) for tool in tools) or not await self._runs.serves(search):
             return given
         of_thread = (await self._threads.get(project, thread)).tool_resources.vector_stores
         if not of_thread and not assistant.tool_resources.vector_stores:
             return given
-        return (*tools, FileSearchTool(FileSearchOptions(min(assistant.passages or _PASSAGES, _MOST_PASSAGES))))
+        return (*tools, search)
 
     async def _assistant(self, project: str, where: Address, model: str) -> Assistant:
         if where.assistant is not None:

@@ -6,15 +6,15 @@ from typing import Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from respun.core.assistants import Assistant, Metadata
+from respun.core.assistants import Assistant, Metadata, Tool
 from respun.core.drafts import MessageDraft, RunDraft, ThreadDraft
 from respun.core.events import Output, OutputsGiven, RunCancelling, RunCreated, RunQueued
 from respun.core.machine import Cancel, Input, Outputs
 from respun.core.once import Once
 from respun.core.pages import Page, PageRequest
-from respun.core.problems import no_such
+from respun.core.problems import Problem, no_such
 from respun.core.refusals import refuse_cancel, refuse_change, refuse_outputs, refuse_second_run
-from respun.core.runs import Plan, Run, Step, ToolKind
+from respun.core.runs import Plan, Run, Step
 from respun.core.threads import Message, Thread
 from respun.crash import crash_point
 from respun.engine.bus import Happening
@@ -72,9 +72,9 @@ class Runs:
             return run
         assistant = await self._store.read(lambda tx: _load(tx, project, thread, draft.assistant))
         drafts = (*new_messages(thread, draft.additional_messages, self._engine.clock), *said)
-        plan = await self._plan(project, assistant, draft, thread, draft.additional_messages)
         uttered = await self._uttered(thread, drafts, wanted=_uses_memory(assistant, draft))
         use = await self._memories.settle(project, assistant, draft.memory, uttered)
+        plan = await self._plan(project, assistant, draft, thread, draft.additional_messages)
         created = self._created(thread, assistant, draft, replace(plan, memory=use), None)
 
         async def prepare(tx: Tx) -> bool:
@@ -194,9 +194,13 @@ class Runs:
 
         return await self._store.read(unit)
 
-    def serves(self, kind: ToolKind) -> bool:
-        """Whether this server answers calls of this kind itself."""
-        return self._engine.tools.serves(kind)
+    async def serves(self, tool: Tool) -> bool:
+        """Whether this server answers calls of this tool itself."""
+        try:
+            await self._engine.tools.check((tool,))
+        except Problem:
+            return False
+        return True
 
     def follow(self, run: Run, after: int = 0) -> AsyncIterator[Sequence[Happening]]:
         """Events behind number `after`, as they come, until the run is done or waits for its caller."""

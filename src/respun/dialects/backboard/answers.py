@@ -154,8 +154,11 @@ class Operations:
                 await answer(call, send)
 
 
-async def unknown_path(scope: Scope, receive: Receive, send: Send) -> None:
-    await write(send, 404, _encode({"detail": f"Not Found: {scope['method']} {scope['path'][:256]}"}))
+class UnknownPath:
+    """What answers where no operation lives."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await write(send, 404, _encode({"detail": f"Not Found: {scope['method']} {scope['path'][:256]}"}))
 
 
 async def write(send: Send, status: int, body: bytes, *more: tuple[bytes, bytes]) -> None:

@@ -4,18 +4,19 @@ import time
 from typing import Final
 
 from msgspec.structs import replace
-from starlette.routing import Route, Router
+from starlette.routing import Route
 
 from respun.core.runs import Run
 from respun.core.threads import Attachment
 from respun.dialects.backboard import catalogue, documents, requests, shapes
-from respun.dialects.backboard.answers import Answer, Call, Handler, Operations, Sending, Settings, ident, unknown_path
+from respun.dialects.backboard.answers import Answer, Call, Handler, Operations, Sending, Settings, UnknownPath, ident
 from respun.dialects.backboard.documents import Documents
 from respun.dialects.backboard.events import Telling, begun, latest
 from respun.dialects.backboard.memories import Memories
 from respun.dialects.backboard.requests import MessageRequest
 from respun.dialects.backboard.shapes import Json
 from respun.dialects.backboard.streams import Reply, Stream
+from respun.dialects.paths import PathTree
 from respun.workspace import Workspace
 from respun.workspace.conversations import Said
 from respun.workspace.documents import Place
@@ -26,10 +27,12 @@ _ADDED: Final = "Message added successfully"
 _SUBMITTED: Final = "Tool outputs submitted successfully"
 
 
-def application(ws: Workspace, settings: Settings | None = None) -> Router:
+def application(ws: Workspace, settings: Settings | None = None) -> PathTree:
     """The dialect as an ASGI application, to be mounted behind an authentication that sets `respun.project`."""
-    settings = settings or Settings()
-    # In this order: fixed paths come before those with an id in the same place.
+    return PathTree(routes(ws, settings or Settings()), default=UnknownPath())
+
+
+def routes(ws: Workspace, settings: Settings) -> list[Route]:
     paths: Paths = {
         **Messages(ws).paths(),
         **Memories(ws).paths(),
@@ -38,8 +41,7 @@ def application(ws: Workspace, settings: Settings | None = None) -> Router:
         **Assistants(ws).paths(),
         **catalogue.Models(ws).paths(),
     }
-    routes = [Route(path, Operations(settings, handlers)) for path, handlers in paths.items()]
-    return Router(routes, redirect_slashes=False, default=unknown_path)
+    return [Route(path, Operations(settings, handlers)) for path, handlers in paths.items()]
 
 
 class Assistants:

@@ -167,6 +167,7 @@ def run(given: Run, *, streamed: bool = False) -> RunObject:
         response_format=response_format(plan.response_format),
         tool_choice=_tool_choice(plan.tool_choice),
         parallel_tool_calls=plan.parallel_tool_calls,
+        memory=UNSET if plan.memory.mode == "off" else _memory(plan.memory),
         context=context(given.context, given.usage.cached if given.done else None) if given.context else UNSET,
         memory=UNSET if plan.memory.mode == "off" else _memory(plan.memory),
     )
