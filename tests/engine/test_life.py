@@ -101,7 +101,7 @@ async def test_token_limits_count_over_the_whole_run(here: World, limit: str) ->
 
 
 async def test_a_prompt_over_its_limit_is_not_sent(here: World) -> None:
-    run = await here.ended(await here.start("word " * 2000, max_prompt_tokens=256))
+    run = await here.ended(await here.start("Hi", instructions="word " * 2000, max_prompt_tokens=256))
     assert (run.status, run.limit_reached) == ("incomplete", "max_prompt_tokens")
 
 
