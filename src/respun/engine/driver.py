@@ -5,10 +5,10 @@ lock orders them. A client's disconnect is no input: it ends a subscription, nev
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final, Protocol
 
+from respun import telemetry
 from respun.core.events import (
     AnyEvent,
     ArgumentsAdded,
@@ -44,7 +44,7 @@ from respun.engine.tools import EndsRun
 from respun.store.backend import Backend, StoreError
 from respun.store.runs import Claim
 
-log = logging.getLogger(__name__)
+log: Final = telemetry.log("engine")
 
 # Shown at once and stored soon; every other event is stored before it is shown.
 _PASSING = (
@@ -237,20 +237,20 @@ class Driver:
             while not self._gone and (command := pending(self.run)):
                 await self._do(command)
         except Lost:
-            log.info("run lost to another worker", extra={"run": self.run.id})
+            log.info("run lost to another worker", run=self.run.id)
         except StoreError as error:
-            log.error("run left: the store does not answer", extra={"run": self.run.id, "error": str(error)})
+            log.error("run left: the store does not answer", run=self.run.id, error=str(error))
             self.abandon()
-        except Exception:
-            log.exception("run failed: a fault of the server", extra={"run": self.run.id})
+        except Exception as fault:
+            log.error("run failed: a fault of the server", cause=fault, run=self.run.id)
             await self._fail()
 
     async def _fail(self) -> None:
         """Tried again it would only fail again."""
         try:
             await self.give((ModelFailed(_FAULT),))
-        except Exception:
-            log.exception("run left: its failure could not be stored", extra={"run": self.run.id})
+        except Exception as fault:
+            log.error("run left: its failure could not be stored", cause=fault, run=self.run.id)
         finally:
             self.abandon()
 

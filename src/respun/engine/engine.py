@@ -5,13 +5,13 @@ recovery is not a case of its own. Runs that wait for their caller belong to no 
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from respun import telemetry
 from respun.core.context.selection import DoesNotFit
 from respun.core.drafts import Preview
 from respun.core.events import AnyEvent, RunCancelling, RunCreated, RunExpired
@@ -33,7 +33,7 @@ from respun.store import effects, runs, threads
 from respun.store.backend import Backend, StoreError, Tx
 from respun.store.runs import Claim, Job
 
-log = logging.getLogger(__name__)
+log: Final = telemetry.log("engine")
 
 # Numbers that a run skips when another worker takes it over: more than can be shown between two flushes.
 _SKIPPED: Final = 1 << 16
@@ -316,8 +316,8 @@ class Engine:
         while True:
             try:
                 await chore()
-            except Exception:
-                log.exception("a chore of the engine begins again")
+            except Exception as fault:
+                log.error("a chore of the engine begins again", cause=fault)
             await asyncio.sleep(self._settings.sweep)
 
     async def _claim_loop(self) -> None:
@@ -326,7 +326,7 @@ class Engine:
             try:
                 await self._claim_some()
             except StoreError as error:
-                log.warning("no runs claimed", extra={"error": str(error)})
+                log.warning("no runs claimed", error=str(error))
             try:
                 # Not wait_for: in Python 3.11 it swallows a cancel that comes together with the event.
                 async with asyncio.timeout(self._settings.sweep):
@@ -364,7 +364,7 @@ class Engine:
             return
         job, happenings, written = taken
         crash_point("takeover.stored")
-        log.info("run taken over", extra={"run": ident, "status": job.run.status})
+        log.info("run taken over", run=ident, status=job.run.status)
         if happenings:
             self._follow_up(job.project, happenings, written)
         else:
@@ -386,7 +386,7 @@ class Engine:
             beats = await self._backend.write(lambda tx: runs.beat(tx, self.me, held, until))
             crash_point("beat.stored")
         except StoreError as error:
-            log.warning("heartbeat not stored", extra={"error": str(error)})
+            log.warning("heartbeat not stored", error=str(error))
             return
         mine = {one.run for one in beats}
         for driver in stored:
@@ -405,7 +405,7 @@ class Engine:
             try:
                 idle = await self._backend.read(lambda tx, now=now: runs.expired(tx, now, _CLAIMED_AT_ONCE))  # type: ignore[misc]
             except StoreError as error:
-                log.warning("no runs expired", extra={"error": str(error)})
+                log.warning("no runs expired", error=str(error))
                 continue
             await _all(self._expire(ident) for ident in idle)
 
@@ -430,7 +430,7 @@ class Engine:
         try:
             await driver.give_from_outside(given)
         except (Lost, StoreError) as error:
-            log.info("input not taken", extra={"run": driver.run.id, "error": str(error)})
+            log.info("input not taken", run=driver.run.id, error=str(error))
 
     async def _purge_loop(self) -> None:
         """Remove what deleted threads and old requests left behind, a little at a time."""
@@ -441,7 +441,7 @@ class Engine:
                     crash_point("purge.stored")
                 more |= await self._backend.write(lambda tx: effects.forget_old(tx, self.clock.now))
             except StoreError as error:
-                log.warning("nothing purged", extra={"error": str(error)})
+                log.warning("nothing purged", error=str(error))
                 more = False
             await asyncio.sleep(0.01 if more else self._settings.sweep)
 
@@ -459,6 +459,6 @@ async def _logged(work: Coroutine[Any, Any, None]) -> None:
     try:
         await work
     except StoreError as error:
-        log.warning("left for later", extra={"error": str(error)})
-    except Exception:
-        log.exception("an errand of the engine failed")
+        log.warning("left for later", error=str(error))
+    except Exception as fault:
+        log.error("an errand of the engine failed", cause=fault)

@@ -5,12 +5,12 @@ this process. A run that comes before the index is ready makes do with what ther
 """
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
 
+from respun import telemetry
 from respun.core.context.passages import Count
 from respun.core.context.recent import read_said
 from respun.core.context.words import guess_language
@@ -20,7 +20,7 @@ from respun.store import contexts, messages, runs
 from respun.store.backend import Backend, StoreError, Tx
 from respun.store.contexts import Entry, Known
 
-log = logging.getLogger(__name__)
+log: Final = telemetry.log("engine")
 
 _AT_ONCE: Final = 64
 _LOOK_EVERY: Final = 2.0
@@ -60,7 +60,7 @@ class Indexing:
                     await self.build(thread)
                     continue
             except StoreError as error:
-                log.warning("no index built", extra={"error": str(error)})
+                log.warning("no index built", error=str(error))
             self._look.clear()
             try:
                 await asyncio.wait_for(self._look.wait(), _LOOK_EVERY)

@@ -5,12 +5,12 @@ twenty times a second; every other event is stored before it is shown.
 """
 
 import asyncio
-import logging
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
+from respun import telemetry
 from respun.core.events import AnyEvent
 from respun.core.machine import pending
 from respun.core.projection import last_records
@@ -20,7 +20,7 @@ from respun.crash import crash_point
 from respun.store import messages, runs
 from respun.store.backend import Backend, StoreError, Tx
 
-log = logging.getLogger(__name__)
+log: Final = telemetry.log("engine")
 
 
 class Entry(Struct, frozen=True):
@@ -115,7 +115,7 @@ class Journal:
             crash_point("flush.stored")
         except StoreError as error:
             # Nothing of it is lost: the entries stay unsaved and are stored with the next event, or this way again.
-            log.warning("text not stored yet", extra={"runs": len(taken), "error": str(error)})
+            log.warning("text not stored yet", runs=len(taken), error=str(error))
             for writer, _ in taken:
                 self.later(writer)
             return

@@ -5,7 +5,6 @@ other, so that what is said later wins. A worker that goes silent loses its oper
 """
 
 import asyncio
-import logging
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any, Final, cast
@@ -14,6 +13,7 @@ from uuid import uuid4
 from msgspec import Struct
 from msgspec.structs import replace
 
+from respun import telemetry
 from respun.core import chat
 from respun.core.assistants import Assistant
 from respun.core.extraction import (
@@ -34,7 +34,7 @@ from respun.store import assistants, memories, messages, runs
 from respun.store.backend import Backend, StoreError, Tx
 from respun.store.memories import Claimed, Owner
 
-log = logging.getLogger(__name__)
+log: Final = telemetry.log("engine")
 
 _COMPARED: Final = 5
 _COMPARED_CAREFULLY: Final = 10
@@ -89,7 +89,7 @@ class Remembering:
                 more = await self._do_one()
                 waiting = more or await self._backend.read(memories.any_open)
             except StoreError as error:
-                log.warning("nothing remembered", extra={"error": str(error)})
+                log.warning("nothing remembered", error=str(error))
                 more, waiting = False, True
             if more:
                 continue
@@ -110,8 +110,8 @@ class Remembering:
             changes = await self._changes(claimed)
         except (Problem, chat.ModelError) as error:
             await self._fail(claimed, error.message)
-        except Exception:
-            log.exception("an operation failed", extra={"operation": claimed.operation.id})
+        except Exception as fault:
+            log.error("an operation failed", cause=fault, operation=claimed.operation.id)
             await self._fail(claimed, "The server has a fault; its log says which.")
         else:
             await self._keep(claimed, changes)
@@ -121,7 +121,7 @@ class Remembering:
         try:
             await self._backend.write(lambda tx: self._apply(tx, claimed, changes))
         except _TakenOver:
-            log.info("an operation was taken over or wiped", extra={"operation": claimed.operation.id})
+            log.info("an operation was taken over or wiped", operation=claimed.operation.id)
 
     async def _fail(self, claimed: Claimed, why: str) -> None:
         """Again a little later, a few times."""
@@ -130,7 +130,7 @@ class Remembering:
         until = now + self._settings.again * tries
         status = "failed" if tries >= _MOST_TRIES else "pending"
         after = replace(operation, status=status, failure=why, tries=tries, updated_at=now)
-        log.warning("not remembered", extra={"operation": operation.id, "tries": tries, "error": why})
+        log.warning("not remembered", operation=operation.id, tries=tries, error=why)
         await self._backend.write(lambda tx: memories.finish_operation(tx, self._me, after, until))
 
     async def _changes(self, claimed: Claimed) -> tuple[Change, ...]:

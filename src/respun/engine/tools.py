@@ -4,10 +4,10 @@ What a tool raises is told to the model as the tool's failure, so that it can do
 """
 
 import asyncio
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from respun import telemetry
 from respun.core import chat
 from respun.core.assistants import CodeInterpreterTool, FileSearchTool, FunctionTool, Tool
 from respun.core.events import Output
@@ -15,7 +15,7 @@ from respun.core.problems import Problem
 from respun.core.runs import Run, RunError, Step, ToolCall, ToolKind
 from respun.engine.annotate import FILES, Source
 
-log = logging.getLogger(__name__)
+log: Final = telemetry.log("engine")
 
 _FURTHER_CALL: Final = 1000
 _KINDS: Final[dict[type, ToolKind]] = {
@@ -106,8 +106,8 @@ class Tools:
             return Output(call.id, f"Error: {problem.message}")
         except EndsRun:
             raise
-        except Exception:
-            log.exception("tool failed", extra={"run": run.id, "tool": call.kind})
+        except Exception as fault:
+            log.error("tool failed", cause=fault, run=run.id, tool=call.kind)
             return Output(call.id, f"Error: the tool {call.kind} failed on the server.")
 
 

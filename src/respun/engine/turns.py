@@ -1,6 +1,5 @@
 """Turns: one model call of a run, from the stored thread to the news that come back."""
 
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from time import perf_counter
@@ -9,6 +8,7 @@ from typing import Any, Final, cast
 import msgspec
 from msgspec.structs import replace
 
+from respun import telemetry
 from respun.core import chat
 from respun.core.events import Output
 from respun.core.machine import Input, ModelFailed
@@ -25,7 +25,7 @@ from respun.engine.tools import Tools, sources
 from respun.store import messages, runs
 from respun.store.backend import Backend
 
-log = logging.getLogger(__name__)
+log: Final = telemetry.log("engine")
 
 Take = Callable[[Sequence[Input]], Awaitable[None]]
 
@@ -96,7 +96,7 @@ class Turns:
                 self.prompts.shrink(run.plan.model)
                 await self._stream(turn, await self.prompts.prepare(turn, anew=True), take, last=True)
         except chat.ModelError as error:
-            log.warning("model call failed", extra={"run": run.id, "kind": error.kind, "error": error.message})
+            log.warning("model call failed", run=run.id, kind=error.kind, error=error.message)
             await take((ModelFailed(RunError(_CODES.get(error.kind, "server_error"), error.message)),))
 
     def _wants_search_first(self, run: Run) -> bool:
