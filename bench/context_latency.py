@@ -3,7 +3,8 @@
     python bench/context_latency.py [--sizes 1000,10000,100000,1000000] [--folder DIR]
 
 One SQLite store holds a thread of each size with its index: made-up messages of 8 to 40 words by Zipf's law, written
-straight into the tables, since a million messages would take the server long to read. Each question has six words and
+straight into the tables, since a million messages would take the server long to read. Twenty facts are planted in each
+thread and asked for. Each question has six words and
 is answered at 4,000 and at 16,000 tokens through the engine's own `Chooser`; a further round writes and indexes real
 messages through the server's code. Times are CPU milliseconds; on a busy machine they are more telling than the clock.
 """
@@ -52,7 +53,7 @@ async def bench(folder: Path, sizes: list[int]) -> None:
         fill(folder / "respun.db", context, size)
     backend = await open_backend(folder)
     try:
-        print(f"{'messages':>10}{'budget':>8}{'p50 ms':>9}{'p95 ms':>9}{'recalled':>10}")
+        print(f"{'messages':>10}{'budget':>8}{'p50 ms':>9}{'p95 ms':>9}{'recalled':>10}{'facts found':>13}")
         for size in sizes:
             for budget in BUDGETS:
                 await ask(backend, size, budget)
@@ -75,8 +76,9 @@ def fill(path: Path, context: int, size: int) -> None:
     )
     db.execute("create temp table heap (term text, impact integer, n integer)")
     draw, tokens = words(size), 0
+    facts = planted(size)
     for n in range(1, size + 1):
-        said = next(draw)
+        said = facts.get(n) or next(draw)
         text = " ".join(said)
         role = "user" if n % 2 else "assistant"
         cost = estimate(text) + 4
@@ -113,6 +115,28 @@ def words(seed: int) -> Iterator[list[str]]:
             at += length
 
 
+def planted(size: int) -> dict[int, list[str]]:
+    """A fact at each twentieth of a thread: two words that few know among ten that all use."""
+    dice = random.Random(size + 1)
+    return {
+        size * part // 21: [f"w{dice.randint(WORDS // 2, WORDS - 1)}" for _ in range(2)]
+        + [f"w{dice.randint(5, 500)}" for _ in range(10)]
+        for part in range(1, 21)
+    }
+
+
+async def find(backend: Backend, size: int, budget: int) -> int:
+    """How many of the planted facts are sent whole when somebody asks for them with half of their words."""
+    chooser = Chooser(backend, Indexing(backend, estimate), estimate, time.perf_counter)
+    found = 0
+    for n, said in planted(size).items():
+        wanted = Wanted(f"thread_{size}", "", "any", budget, budget, Auto(), query=" ".join(said[:6]))
+        chosen = await chooser.choose(wanted)
+        assert isinstance(chosen, Chosen)
+        found += n in {each.n for each in chosen.selection.each() if each.spans is None}
+    return found
+
+
 async def ask(backend: Backend, size: int, budget: int) -> None:
     chooser = Chooser(backend, Indexing(backend, estimate), estimate, time.perf_counter)
     dice = random.Random(7)
@@ -126,8 +150,9 @@ async def ask(backend: Backend, size: int, budget: int) -> None:
         spent.append((time.process_time() - begun) * 1000)
         assert isinstance(chosen, Chosen)
         recalled += chosen.context.recalled
-    p95 = statistics.quantiles(spent, n=20)[-1]
-    print(f"{size:>10}{budget:>8}{statistics.median(spent):>9.2f}{p95:>9.2f}{recalled / QUESTIONS:>10.1f}")
+    p50, p95 = statistics.median(spent), statistics.quantiles(spent, n=20)[-1]
+    found = await find(backend, size, budget)
+    print(f"{size:>10}{budget:>8}{p50:>9.2f}{p95:>9.2f}{recalled / QUESTIONS:>10.1f}{found:>10}/20")
 
 
 async def write(backend: Backend, count: int = 2_000) -> None:

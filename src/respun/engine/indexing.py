@@ -22,7 +22,7 @@ from respun.store.contexts import Entry, Known
 
 log: Final = telemetry.log("engine")
 
-_AT_ONCE: Final = 64
+_AT_ONCE: Final = 32
 _LOOK_EVERY: Final = 2.0
 _BREATH: Final = 0.002
 
@@ -131,11 +131,13 @@ async def _next_unread(tx: Tx, thread: str) -> _Unread:
     )
 
 
-def _until_unfinished(page: Sequence[Message], active: str | None) -> list[Message]:
-    """What a run says is read when the run is done: until then it may still change."""
-    whole: list[Message] = []
-    for message in page:
-        if message.status == "in_progress" or (active is not None and message.run == active):
-            break
-        whole.append(message)
-    return whole
+def _until_unfinished(page: Sequence[Message], active: str | None) -> Sequence[Message]:
+    """What a run says is read when the run is done: until then it may still change.
+
+    A message that others follow is one that its run left behind; it will not change any more.
+    """
+    for at, message in enumerate(page):
+        unfinished = message.status == "in_progress" or (active is not None and message.run == active)
+        if unfinished and all(later.run == message.run for later in page[at + 1 :]):
+            return page[:at]
+    return page
