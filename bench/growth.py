@@ -15,8 +15,9 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
-import lab
 import uvloop
+
+import lab
 
 sys.path.insert(0, str(lab.BENCH.parent / "src"))
 

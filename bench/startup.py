@@ -13,8 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 
-import lab
 import uvloop
+
+import lab
 
 IDLE = 5.0
 

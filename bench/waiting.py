@@ -33,7 +33,7 @@ def held() -> dict[str, int]:
     """What this process holds now."""
     gc.collect()
     loop = asyncio.get_running_loop()
-    timers: Sequence[asyncio.TimerHandle] = loop._scheduled  # type: ignore[attr-defined]  # noqa: SLF001
+    timers: Sequence[asyncio.TimerHandle] = loop._scheduled  # type: ignore[attr-defined]
     return {
         "tasks": len(asyncio.all_tasks()),
         "timers": len([timer for timer in timers if not timer.cancelled()]),
