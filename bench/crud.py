@@ -13,8 +13,9 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import lab
 import uvloop
+
+import lab
 
 CONNECTIONS = 8
 GOAL = 250

@@ -18,7 +18,6 @@ import uvloop
 
 import lab
 
-
 STARTS = 50
 """Streams begun a second: this measures streams under way, not a rush of new runs (`runs.py` has their cost)."""
 
