@@ -169,7 +169,6 @@ def run(given: Run, *, streamed: bool = False) -> RunObject:
         parallel_tool_calls=plan.parallel_tool_calls,
         memory=UNSET if plan.memory.mode == "off" else _memory(plan.memory),
         context=context(given.context, given.usage.cached if given.done else None) if given.context else UNSET,
-        memory=UNSET if plan.memory.mode == "off" else _memory(plan.memory),
     )
 
 
