@@ -42,6 +42,9 @@ bench: setup-dev
 	$(BIN)/python bench/ttft.py --rounds 20 --think 30
 	$(BIN)/python bench/runs.py --runs 80
 	$(BIN)/python bench/streams.py --streams 20 --seconds 3
+	$(BIN)/python bench/growth.py --messages 20000 --calls 50
+	$(BIN)/python bench/startup.py --rounds 3
+	$(BIN)/python bench/waiting.py --runs 1600
 	$(BIN)/python bench/sandbox.py --sessions 5 --rounds 2
 	$(BIN)/python bench/replay.py --rounds 5
 
