@@ -14,6 +14,7 @@ _VERBS: Final = {
     "doctor": ("respun.cli.doctor:doctor", "Say what works here, and what to do about the rest."),
     "config": ("respun.cli.settings:config", "Show every setting, and where its value comes from."),
     "keys": ("respun.cli.keys:keys", "Make, list and revoke keys."),
+    "files": ("respun.cli.files:files", "Bring files to a running server."),
     "models": ("respun.cli.models:models", "List the models respun can run itself, and fetch one."),
 }
 
