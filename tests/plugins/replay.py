@@ -29,6 +29,7 @@ DIFFERENT = {
     r"\.step\..*\.(expired_at|metadata): added": (
         "The API left `expired_at` and `metadata` out of run steps, against its own schema; here they are always there."
     ),
+    r"\.context: added$": "`context` of runs is respun's own: what the run sends of its thread.",
     r"GET /assistants \.has_more": "`has_more` of assistants: the account of the recordings had others besides those of the recorded test.",
     r"GET /models .*\.(created|owned_by): ": "`created` and `owned_by` of models: the list joins those of all upstreams and tells no makers.",
     r"\.(status: 'in_progress', recorded 'queued'|started_at: int, recorded null)$": (

@@ -90,7 +90,7 @@ def test_every_message_is_sent_or_accounted_for_by_a_cut(said, budget, strategy)
 @given(threads, st.integers(500, 3000))
 def test_consecutive_prompts_share_the_window_until_it_overflows(said, budget):
     messages = chat(said)
-    state, before, start = WindowState(), None, None
+    state, before, start, pinned = WindowState(), None, None, ()
     for n in [at for at, each in enumerate(said, 1) if each.role == "user"]:
         found = outcome(index_of(said[:n]), budget, Auto(), state)
         if isinstance(found, DoesNotFit):
@@ -98,10 +98,12 @@ def test_consecutive_prompts_share_the_window_until_it_overflows(said, budget):
             continue
         prompt = render(found, messages, "Be kind.")
         clipped = any(each.spans is not None for each in found.window)
-        if before is not None and found.state == start and not clipped:
+        # What is pinned stands before the window, and begins to when the thread first overflows.
+        if before is not None and (found.state, found.pinned) == (start, pinned) and not clipped:
             shared = before.messages[: before.stable]
             assert prompt.messages[: len(shared)] == shared
         state = start = found.state
+        pinned = found.pinned
         before = None if clipped else prompt
 
 
