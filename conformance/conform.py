@@ -181,7 +181,7 @@ Where answers differ from the recordings on purpose:
 
 {meant}
 
-Recorded tests of parts that are not served yet:
+Recorded tests whose model cannot be said again:
 
 {later}
 

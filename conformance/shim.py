@@ -20,7 +20,7 @@ REWRITES = (
     "a run to cancel is under way, one to submit to waits, any other is completed; outputs get the ids of its calls",
     "`limit=0` and the cursors `after` and `before` that are no ids are left out",
     "`file_id` and `string`, where they stand for a file, become the id of an uploaded file",
-    "attachments of messages and `tool_resources.file_search`, which are not served yet, and the tool "
+    "attachments of messages and `tool_resources.file_search`, whose files are made up, and the tool "
     "`code_interpreter` of runs, which needs a sandbox on the machine, are left out",
 )
 """What is done to requests; docs/conformance.md lists it."""
