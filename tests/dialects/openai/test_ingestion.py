@@ -34,7 +34,7 @@ def test_files_that_were_being_read_are_read_after_a_crash(start_server: Callabl
         sleep(0.3)
         assert sdk.vector_stores.retrieve(store).status == "in_progress"
     first.process.send_signal(signal.SIGKILL)
-    first.process.wait(10)
+    first.process.wait(30)
     second = start_server(*flags)
     with OpenAI(api_key="none", base_url=second.base_url) as sdk:
         ready(sdk, store)
@@ -57,7 +57,7 @@ def test_an_index_that_is_lost_or_damaged_is_built_again(start_server: Callable[
         ready(sdk, store)
         before = sdk.vector_stores.search(store, query="a basil heron").to_dict()
     first.process.send_signal(signal.SIGINT)
-    first.process.wait(10)
+    first.process.wait(30)
     for damaged in (tmp_path / "indexes").rglob("rows.bin"):
         damaged.write_bytes(b"nonsense")
     second = start_server(*flags)
@@ -73,10 +73,10 @@ def test_vectors_are_made_once_there_is_a_model(start_server: Callable[..., Serv
         (by_words,) = sdk.vector_stores.search(store, query="heron", max_num_results=1).to_dict()["data"]  # type: ignore[misc]
         assert by_words["respun"]["found_by"]["cosine"] is None  # type: ignore[index]
     first.process.send_signal(signal.SIGINT)
-    first.process.wait(10)
+    first.process.wait(30)
     second = start_server("--models-folder", MODELS)
     with OpenAI(api_key="none", base_url=second.base_url) as sdk:
-        until = monotonic() + 30
+        until = monotonic() + 120
         while True:
             (hit,) = sdk.vector_stores.search(store, query="heron", max_num_results=1).to_dict()["data"]  # type: ignore[misc]
             if hit["respun"]["found_by"]["cosine"] is not None:  # type: ignore[index]
