@@ -75,6 +75,15 @@ class FileSearch:
     async def _in_store(
         self, project: str, store: VectorStore, wish: "Wish", embedder: "Embedder | None", asked: "_Asked | None"
     ) -> list[Passage]:
+        """Once more if files were read anew meanwhile: what the index named then is no longer there."""
+        hits, shown = await self._looked_up(project, store, wish, embedder, asked)
+        if len(shown) < len(hits):
+            _, shown = await self._looked_up(project, await self._open(project, store.id), wish, embedder, asked)
+        return shown
+
+    async def _looked_up(
+        self, project: str, store: VectorStore, wish: "Wish", embedder: "Embedder | None", asked: "_Asked | None"
+    ) -> "tuple[Sequence[Hit], list[Passage]]":
         from respun.retrieval.search import find
 
         snapshot = await self._indexes.fresh(store, embedder)
@@ -83,7 +92,7 @@ class FileSearch:
         known = asked if snapshot.matrix.dims else None
         # In a thread: scanning a large matrix would hold up every other request.
         hits = await asyncio.to_thread(lambda: asyncio.run(find(snapshot, known, wish, attributes=attributes)))
-        return await self._shown(project, store, hits)
+        return hits, await self._shown(project, store, hits)
 
     async def _attributed(self, store: VectorStore) -> dict[int, StoreFile]:
         return await self._backend.read(lambda tx: passages.attributed(tx, store.place))

@@ -4,7 +4,7 @@ This module is imported only when a store is opened on PostgreSQL, and asyncpg w
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from decimal import Decimal
 from typing import Any, Final, Literal, TypeVar, cast
@@ -159,37 +159,37 @@ class PostgresTx:
 
     async def one(self, statement: Statement, /, **given: Value) -> Row | None:
         values = statement.for_postgres(given)
-        found = await self._do(self._db.fetchrow(statement.postgres.sql, *values, timeout=self._seconds))
+        found = await self._do(self._db.fetchrow, statement.postgres.sql, *values, timeout=self._seconds)
         return cast("Row | None", found)
 
     async def all(self, statement: Statement, /, **given: Value) -> list[Row]:
         values = statement.for_postgres(given)
-        found = await self._do(self._db.fetch(statement.postgres.sql, *values, timeout=self._seconds))
+        found = await self._do(self._db.fetch, statement.postgres.sql, *values, timeout=self._seconds)
         return cast("list[Row]", found)
 
     async def run(self, statement: Statement, /, **given: Value) -> int:
         values = statement.for_postgres(given)
-        tag: str = await self._do(self._db.execute(statement.postgres.sql, *values, timeout=self._seconds))
+        tag: str = await self._do(self._db.execute, statement.postgres.sql, *values, timeout=self._seconds)
         # The protocol's command tag ends in the count: "UPDATE 3", "INSERT 0 1".
         count = tag.rpartition(" ")[2]
         return int(count) if count.isdecimal() else 0
 
     async def many(self, statement: Statement, rows: Iterable[Mapping[str, Value] | tuple[Value, ...]], /) -> None:
         values = [statement.for_postgres(statement.named(row)) for row in rows]
-        await self._do(self._db.executemany(statement.postgres.sql, values, timeout=self._seconds))
+        await self._do(self._db.executemany, statement.postgres.sql, values, timeout=self._seconds)
 
     @asynccontextmanager
     async def transaction(self, **options: Any) -> AsyncIterator[None]:
         """A transaction, or a savepoint within one. Errors of whoever is inside pass as they are."""
         transaction = self._db.transaction(**options)
-        await self._do(transaction.start())
+        await self._do(transaction.start)
         try:
             yield
         except BaseException:
             with suppress(*DRIVER_ERRORS):  # a connection that was lost has rolled back by itself
                 await transaction.rollback()
             raise
-        await self._do(transaction.commit())
+        await self._do(transaction.commit)
 
     def savepoint(self) -> AbstractAsyncContextManager[None]:
         return self.transaction()
@@ -197,11 +197,12 @@ class PostgresTx:
     async def limit(self, seconds: float) -> None:
         """Let no statement of this transaction take longer."""
         milliseconds = str(max(1, int(seconds * 1000)))
-        await self._do(self._db.execute("select set_config('statement_timeout', $1, true)", milliseconds))
+        await self._do(self._db.execute, "select set_config('statement_timeout', $1, true)", milliseconds)
 
-    async def _do(self, step: Awaitable[Any]) -> Any:
+    async def _do(self, step: Callable[..., Awaitable[Any]], *given: Any, **options: Any) -> Any:
+        """One step of the driver, which may refuse it before there is anything to await."""
         try:
-            return await step
+            return await step(*given, **options)
         except DRIVER_ERRORS as error:
             raise translate(error, _gone(self._db), self._unique) from error
 
