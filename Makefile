@@ -22,6 +22,10 @@ test: setup-dev
 test-sandbox: setup-dev
 	$(BIN)/python -m pytest tests/sandbox tests/end/test_code_interpreter.py -m ""
 
+# Only what failed in the last `make test`.
+test-failed: setup-dev
+	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none
+
 test-clients: setup-dev $(CLIENTS:%=.venvs/%/.installed) $(NODE_CLIENTS:%=.venvs/%/.installed)
 	$(BIN)/python -m pytest conformance/clients
 
