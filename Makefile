@@ -8,7 +8,7 @@ PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CLIENTS      := openai-2 openai-1 openai-1.29 langchain semantic-kernel agents backboard-1.0 backboard-1.3 backboard-1.4
 NODE_CLIENTS := openai-node-4 openai-node-6 backboard-node-1.5
 
-.PHONY: demo serve test test-sandbox test-clients conformance lint bench docs setup setup-dev lock clean
+.PHONY: demo serve test test-failed test-sandbox test-clients conformance lint bench docs setup setup-dev lock clean
 
 demo: setup
 	$(BIN)/respun demo
