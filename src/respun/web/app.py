@@ -49,6 +49,9 @@ from respun.workspace.runs import RunRules
 
 log: Final = telemetry.log("app")
 
+# Where OpenAI's operations are: its own place, that of Azure's OpenAI resources, and that of Azure's Foundry projects.
+_OPENAIS: Final = ("/v1/", "/openai/", "/api/projects/")
+
 
 class App:
     """One server: an ASGI application with a life."""
@@ -138,11 +141,18 @@ class App:
             max_body=self._config.max_body_bytes, max_form=self._config.max_file_bytes
         )
         operations = openai_routes(workspace, dialect)
+        # Azure's clients send keys of their own beside OpenAI's.
+        foundry = openai_routes(workspace, replace(dialect, strict=False))
         health = Health(self.backend, lambda: self._draining)
         root = PathTree(
             [
                 *under("/v1", operations),
                 Route("/v1/{unknown:path}", UnknownPath(dialect)),
+                *under("/openai", operations),
+                *under("/openai/v1", operations),
+                Route("/openai/{unknown:path}", UnknownPath(dialect)),
+                *under("/api/projects/{azure_project}", foundry),
+                Route("/api/projects/{unknown:path}", UnknownPath(dialect)),
                 *under("/api", backboard.routes(workspace, backboard_settings)),
                 Route("/api/{unknown:path}", BackboardUnknownPath()),
                 *health.routes(),
@@ -159,7 +169,7 @@ class App:
 
 def _error_body(problem: Problem, refused: Refused) -> bytes:
     """A refusal as the dialect writes it that lives at the path."""
-    if refused.path.startswith("/v1/") or refused.path in DOCS:
+    if refused.path.startswith(_OPENAIS) or refused.path in DOCS:
         return problems.error_body(problem, refused)
     if refused.path.startswith("/api/"):
         return backboard_problems.detail_body(problem)

@@ -30,7 +30,7 @@ _TYPES: Final[dict[ProblemKind, str]] = {
 }
 _AGAIN: Final[dict[ProblemKind, bytes | None]] = {"rate_limited": b"true", "unavailable": b"true", "broken": None}
 # Errors about files come twice in one body (contract section 5); those of files in vector stores do not.
-_FILES: Final = re.compile(r"^(/v1)?/files(/|$)")
+_FILES: Final = re.compile(r"^(/openai)?(/v1)?/files(/|$)")
 _json: Final = msgspec.json.Encoder()
 
 
