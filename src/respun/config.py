@@ -70,6 +70,10 @@ class Config(Struct, frozen=True, kw_only=True):
     poll_after_ms: Annotated[
         int, _is("Server", "How soon polling clients should ask again, in milliseconds.", ge=1, le=60_000)
     ] = 250
+    file_batch_object: Annotated[
+        Literal["vector_store.file_batch", "vector_store.files_batch"],
+        _is("Server", "What `object` of a batch of files says: as OpenAI answered, or as its schema and SDKs have it."),
+    ] = "vector_store.file_batch"
 
     key: Annotated[
         str | None,

@@ -136,13 +136,18 @@ class App:
         return Tools(tools)
 
     def _assemble(self, workspace: Workspace) -> ASGIApp:
-        dialect = Dialect(poll_ms=self._config.poll_after_ms, max_body=self._config.max_body_bytes)
+        dialect = Dialect(
+            poll_ms=self._config.poll_after_ms,
+            max_body=self._config.max_body_bytes,
+            batch_object=self._config.file_batch_object,
+        )
         backboard_settings = BackboardSettings(
             max_body=self._config.max_body_bytes, max_form=self._config.max_file_bytes
         )
         operations = openai_routes(workspace, dialect)
-        # Azure's clients send keys of their own beside OpenAI's.
-        foundry = openai_routes(workspace, replace(dialect, strict=False))
+        # Azure's clients send keys of their own beside OpenAI's (contract 10).
+        azure = replace(dialect, strict=False, batch_object="vector_store.files_batch")
+        foundry = openai_routes(workspace, azure)
         health = Health(self.backend, lambda: self._draining)
         root = PathTree(
             [

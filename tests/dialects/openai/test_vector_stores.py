@@ -2,11 +2,12 @@
 
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+import httpx
 import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 
@@ -155,6 +156,20 @@ def test_a_batch_is_counted_and_listed(sdk: OpenAI) -> None:
     assert len(list(listed)) == 3
     assert list(sdk.vector_stores.file_batches.list_files(batch.id, vector_store_id=store, filter="failed")) == []
     assert sdk.vector_stores.file_batches.cancel(batch.id, vector_store_id=store).status == "completed"
+
+
+def test_a_batch_is_named_as_it_was_recorded_or_as_the_sdk_has_it_if_so_set(
+    sdk: OpenAI, start_server: Callable[..., Server]
+) -> None:
+    named = []
+    strict = start_server("--file-batch-object", "vector_store.files_batch")
+    for base_url in (str(sdk.base_url), strict.base_url):
+        with httpx.Client(base_url=base_url) as http:
+            file = http.post("/files", data={"purpose": "assistants"}, files={"file": ("a.txt", b"Hello")}).json()["id"]
+            store = http.post("/vector_stores", json={}).json()["id"]
+            made = http.post(f"/vector_stores/{store}/file_batches", json={"file_ids": [file]}).json()
+            named.append(made["object"])
+    assert named == ["vector_store.file_batch", "vector_store.files_batch"]
 
 
 def test_a_cancelled_batch_reads_no_further(sdk: OpenAI) -> None:

@@ -12,6 +12,7 @@ from respun.dialects.openai.validate import (
     Field,
     Flag,
     Integer,
+    Link,
     Object,
     Pairs,
     Spec,
@@ -185,7 +186,7 @@ _PART: Final = Tagged(
             {**_ONLY_TYPE, "image_file": _required(Object({"file_id": _required(_ID), "detail": _DETAIL}))}
         ),
         "image_url": Object(
-            {**_ONLY_TYPE, "image_url": _required(Object({"url": _required(String(least=1)), "detail": _DETAIL}))}
+            {**_ONLY_TYPE, "image_url": _required(Object({"url": _required(Link()), "detail": _DETAIL}))}
         ),
     }
 )
@@ -211,7 +212,7 @@ THREAD_CHANGES: Final = Object({"tool_resources": _nullable(_RESOURCE_IDS), "met
 
 _RUN_FIELDS: Final = {
     "assistant_id": _required(String()),
-    "model": _nullable(String(most=256)),
+    "model": _nullable(String(most=256, least=1)),
     "instructions": _nullable(_TEXT),
     "tools": _nullable(Array(_TOOL, most=20)),
     "metadata": _METADATA,

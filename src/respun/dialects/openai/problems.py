@@ -8,20 +8,6 @@ from msgspec import Struct
 
 from respun.core.problems import Problem, ProblemKind
 
-STATUSES: Final[dict[ProblemKind, int]] = {
-    "invalid": 400,
-    "unauthorized": 401,
-    "forbidden": 403,
-    "not_found": 404,
-    "conflict": 409,
-    "too_large": 413,
-    "unsupported": 415,
-    "unprocessable": 422,
-    "rate_limited": 429,
-    "broken": 500,
-    "full": 507,
-    "unavailable": 503,
-}
 _TYPES: Final[dict[ProblemKind, str]] = {
     "rate_limited": "rate_limit_exceeded",
     "broken": "server_error",

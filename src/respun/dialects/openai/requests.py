@@ -42,7 +42,8 @@ from respun.core.vector_stores import NewFile, StoreDraft
 from respun.dialects.openai import bodies, shapes
 from respun.dialects.openai.chunking import chunking
 from respun.dialects.openai.decoding import Json, decode
-from respun.dialects.openai.validate import Object, missing, shown, wrong_id, wrong_type
+from respun.dialects.openai.sentences import missing, shown, wrong_id, wrong_type
+from respun.dialects.openai.validate import Object
 
 _LONGEST_ID: Final = 128
 

@@ -15,8 +15,8 @@ from respun.dialects.openai.answers import Answer, Call, Dialect, Headers, Opera
 from respun.dialects.openai.file_routes import Files, Uploads
 from respun.dialects.openai.objects import DeletedObject, ListObject, ModelObject, WireObject
 from respun.dialects.openai.repeats import answered_once
+from respun.dialects.openai.sentences import shown
 from respun.dialects.openai.streams import Stream
-from respun.dialects.openai.validate import shown
 from respun.dialects.openai.vector_store_routes import StoreFiles, VectorStores
 from respun.dialects.paths import PathTree
 from respun.workspace import ModelCard, Workspace

@@ -17,6 +17,7 @@ from respun.core.vector_stores import (
 from respun.dialects.openai.chunking import CHUNKING, chunking
 from respun.dialects.openai.queries import Query, last
 from respun.dialects.openai.requests import checked
+from respun.dialects.openai.sentences import missing
 from respun.dialects.openai.validate import (
     Anything,
     Array,
@@ -30,7 +31,6 @@ from respun.dialects.openai.validate import (
     Pairs,
     Scalars,
     String,
-    missing,
 )
 
 Json = dict[str, Any]

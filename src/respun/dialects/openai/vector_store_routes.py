@@ -126,7 +126,7 @@ def _file_answer(call: Call, given: StoreFile) -> Answer:
 
 
 def _batch_answer(call: Call, given: FileBatch) -> Answer:
-    return _answer(vector_store_shapes.batch(given), *_poll(call, given.status))
+    return _answer(vector_store_shapes.batch(given, call.dialect.batch_object), *_poll(call, given.status))
 
 
 def _poll(call: Call, status: str) -> Headers:
