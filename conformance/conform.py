@@ -207,8 +207,8 @@ where the library has them, streams: `openai` 2.54, 1.109, 1.66, 1.40, 1.29 and 
 `AsyncOpenAI`, `AzureOpenAI` and `AsyncAzureOpenAI` (3.54 is driven by `make test`); `openai` 6.49, 5.23 and 4.104 for
 Node; LangChain's `OpenAIAssistantRunnable` and `OpenAIAssistantV2Runnable`, now and of LangChain 0.3; Semantic Kernel's
 `OpenAIAssistantAgent` of 1.45 and 1.30, AutoGen's and LlamaIndex's; AutoGen 0.2's `GPTAssistantAgent`;
-agent-framework's `OpenAIAssistantsClient`; Agency Swarm 0.7, Griptape and LiteLLM; `azure-ai-agents` 1.2 beta, 1.1 and 1.0, also as
-`azure-ai-projects` 1.0 hands it out; Backboard's SDKs ([dialects](dialects.md)).
+agent-framework's `OpenAIAssistantsClient`; Agency Swarm 0.7, Griptape and LiteLLM; `azure-ai-agents` 1.2 beta, 1.1
+and 1.0, also as `azure-ai-projects` 1.0 hands it out; Backboard's SDKs ([dialects](dialects.md)).
 """
 
 

@@ -1,4 +1,4 @@
-"""agent-framework's OpenAIAssistantsClient: a function is called in an answer that comes whole, and in one that streams."""
+"""agent-framework's OpenAIAssistantsClient: a function is called in an answer that comes whole, and in a stream."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""The GPTAssistantAgent of AutoGen 0.2, which polls, calls a Python function, and is found again by its name; then LiteLLM's calls."""
+"""The GPTAssistantAgent of AutoGen 0.2, which polls, calls a function and is found by its name; then LiteLLM."""
 
 import os
 import sys
