@@ -27,6 +27,7 @@ PYTHON = ENVIRONMENTS / "conformance" / "bin" / "python"
 READERS = {
     "openai (Python)": [str(PYTHON), str(Path(__file__).parent / "shapes.py")],
     "openai-node-4": ["node", str(Path(__file__).parent / "shapes.mjs"), str(ENVIRONMENTS / "openai-node-4")],
+    "openai-node-7": ["node", str(Path(__file__).parent / "shapes.mjs"), str(ENVIRONMENTS / "openai-node-7")],
     "openai-node-6": ["node", str(Path(__file__).parent / "shapes.mjs"), str(ENVIRONMENTS / "openai-node-6")],
 }
 EXAMPLES = 20
@@ -203,12 +204,14 @@ Where an SDK can't read a stream:
 ## Programs
 
 `make test-clients` runs programs of these libraries unchanged, each in an environment of its own, with tool calls and,
-where the library has them, streams: `openai` 2.54, 1.109, 1.66, 1.40, 1.29 and 1.21 for Python, `OpenAI`,
-`AsyncOpenAI`, `AzureOpenAI` and `AsyncAzureOpenAI` (3.54 is driven by `make test`); `openai` 6.49, 5.23 and 4.104 for
-Node; LangChain's `OpenAIAssistantRunnable` and `OpenAIAssistantV2Runnable`, now and of LangChain 0.3; Semantic Kernel's
-`OpenAIAssistantAgent` of 1.45 and 1.30, AutoGen's and LlamaIndex's; AutoGen 0.2's `GPTAssistantAgent`;
-agent-framework's `OpenAIAssistantsClient`; Agency Swarm 0.7, Griptape and LiteLLM; `azure-ai-agents` 1.2 beta, 1.1
-and 1.0, also as `azure-ai-projects` 1.0 hands it out; Backboard's SDKs ([dialects](dialects.md)).
+where the library has them, streams:
+
+- `openai` for Python 2.54, 1.109, 1.66, 1.40, 1.29 and 1.21, with `OpenAI`, `AsyncOpenAI`, `AzureOpenAI` and
+  `AsyncAzureOpenAI` (3.54 is driven by `make test`); for Node 7.57, 6.49, 5.23 and 4.104;
+- LangChain's `OpenAIAssistantRunnable` and `OpenAIAssistantV2Runnable`, the newest and those of 0.3, and that for Node;
+- Semantic Kernel 1.45 and 1.30, AutoGen 0.7 and 0.2, LlamaIndex, agent-framework, Agency Swarm 0.7, Griptape, LiteLLM;
+- `azure-ai-agents` 1.2 (beta), 1.1 and 1.0, also as `azure-ai-projects` 1.0 hands it out;
+- Backboard's SDKs ([dialects](dialects.md)).
 """
 
 

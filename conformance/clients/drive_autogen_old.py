@@ -44,7 +44,8 @@ def drive_litellm():
     made = litellm.create_assistants(model="gpt-4-turbo", name="A", **LITELLM)
     assert made.id in [each.id for each in litellm.get_assistants(**LITELLM).data]
     thread = litellm.create_thread(messages=[{"role": "user", "content": "@say Hello"}], **LITELLM)
-    found = litellm.run_thread(thread_id=thread.id, assistant_id=made.id, **LITELLM)
+    assert litellm.run_thread(thread_id=thread.id, assistant_id=made.id, **LITELLM).status == "completed"
+    found = litellm.get_messages(thread_id=thread.id, **LITELLM)
     assert [message.content[0].text.value for message in found.data] == ["Hello", "@say Hello"], found
     litellm.add_message(thread_id=thread.id, role="user", content="@say Again", **LITELLM)
     with litellm.run_thread_stream(thread_id=thread.id, assistant_id=made.id, **LITELLM) as stream:

@@ -6,11 +6,14 @@ from msgspec import Struct
 
 from respun.core.files import File, FileDraft, FileFilter, expiry, refuse_download
 from respun.core.machine import Fresh
+from respun.core.once import Once
 from respun.core.pages import Page
 from respun.core.problems import Problem
 from respun.store import files
+from respun.store.backend import Tx
 from respun.store.blobs import Blobs, Writing
 from respun.store.file_removal import remove_file
+from respun.store.paging import buried_before
 from respun.workspace.failures import Store, explained
 
 _A_DAY = 86_400.0
@@ -102,6 +105,11 @@ class Files:
         refuse_download(file)
         return Content(file, self._blobs.read(file.blob))
 
-    async def delete(self, project: str, ident: str) -> None:
+    async def delete(self, project: str, ident: str, once: Once | None = None) -> None:
         """It leaves every vector store and every list of the code interpreter too."""
-        await self._store.write(lambda tx: remove_file(tx, project, ident, self._fresh.now), frees_space=True)
+
+        async def unit(tx: Tx) -> None:
+            if not await buried_before(tx, once, project, ident):
+                await remove_file(tx, project, ident, self._fresh.now)
+
+        await self._store.write(unit, frees_space=True)

@@ -14,7 +14,12 @@ _TYPES: Final[dict[ProblemKind, str]] = {
     "full": "server_error",
     "unavailable": "server_error",
 }
-_AGAIN: Final[dict[ProblemKind, bytes | None]] = {"rate_limited": b"true", "unavailable": b"true", "broken": None}
+_AGAIN: Final[dict[ProblemKind, bytes | None]] = {
+    "rate_limited": b"true",
+    "unavailable": b"true",
+    "conflict": b"true",
+    "broken": None,
+}
 # Errors about files come twice in one body (contract section 5); those of files in vector stores do not.
 _FILES: Final = re.compile(r"^(/openai)?(/v1)?/files(/|$)")
 _json: Final = msgspec.json.Encoder()
