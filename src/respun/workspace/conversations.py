@@ -252,7 +252,7 @@ class Conversations:
     async def _default(self, project: str, model: str) -> Assistant:
         """One a project, made when it is first needed, under an id that follows from the project's."""
         ident = spell("assistant", uuid5(NAMESPACE_URL, f"respun:{project}:default assistant"))
-        made = Assistant(ident, self._fresh.now, model, name="Default Assistant")
+        made = Assistant(id=ident, created_at=self._fresh.now, model=model, name="Default Assistant")
 
         async def unit(tx: Tx) -> Assistant:
             try:
