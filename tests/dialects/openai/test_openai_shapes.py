@@ -94,7 +94,11 @@ def test_an_assistant_shows_defaults_where_nothing_was_given():
     shown = json_of(
         shapes.assistant(
             Assistant(
-                "asst_1", 5.0, "m", tools=(FileSearchTool(ranked),), tool_resources=ToolResources(None, ("vs_1",))
+                id="asst_1",
+                created_at=5.0,
+                model="m",
+                tools=(FileSearchTool(ranked),),
+                tool_resources=ToolResources(None, ("vs_1",)),
             )
         )
     )
