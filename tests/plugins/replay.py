@@ -87,7 +87,7 @@ def replay(http: httpx2.Client, model: RecordedModel, exchange: Exchange, ids: I
     where = f"{exchange.method} {re.sub(r'_[A-Za-z0-9]{24}', '', exchange.path.partition('?')[0])} "
     if exchange.events is not None or (exchange.run and not exchange.going):
         model.go_on()
-    elif exchange.method == "POST" and exchange.path.partition("?")[0].endswith("/runs"):
+    elif exchange.method == "POST" and exchange.path.partition("?")[0].endswith(("/runs", "/submit_tool_outputs")):
         model.wait()
     answer = _ask(http, exchange, ids)
     if answer.status_code != exchange.status:
