@@ -159,6 +159,7 @@ def search(body: bytes, strict: bool) -> Question:
         filters=given.get("filters"),
         max_results=given.get("max_num_results") or 10,
         score_threshold=ranking.get("score_threshold") or 0.0,
+        rerank=ranking.get("ranker") != "none",
     )
 
 
