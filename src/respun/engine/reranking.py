@@ -1,4 +1,4 @@
-"""Have passages that were found ranked anew by an endpoint of the `/rerank` protocol (Cohere, Jina, vLLM, llama-server).
+"""Have passages that were found ranked anew by an endpoint whose `/rerank` is as that of Cohere, Jina or vLLM.
 
 An aid, never a need: when the endpoint fails or is late, passages stay as they were, and their reason says so by having
 no score of it.

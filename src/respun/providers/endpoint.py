@@ -1,4 +1,4 @@
-"""The client of an endpoint beside the models, for embeddings or ranking: posts JSON, tries again where that may help."""
+"""The client of an endpoint beside the models, for embeddings or ranking: posts JSON, and tries again."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
