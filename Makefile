@@ -52,6 +52,7 @@ bench: setup-dev
 	$(BIN)/python bench/waiting.py --runs 1600
 	$(BIN)/python bench/sandbox.py --sessions 5 --rounds 2
 	$(BIN)/python bench/replay.py --rounds 5
+	$(BIN)/python bench/extract_fuzz.py --files 300
 
 lint: setup-dev
 	$(BIN)/ruff check src tests bench conformance

@@ -174,6 +174,19 @@ class Config(Struct, frozen=True, kw_only=True):
     embeddings_model: Annotated[str | None, _is("Files", "The model that the endpoint is asked for.")] = None
     embeddings_dimensions: Annotated[int, _is("Files", "How long the endpoint's vectors are.", ge=1, le=16_384)] = 1536
     embeddings_api_key: Annotated[str | None, _is("Files", "The key of the endpoint.", secret=True)] = None
+    rerank_base_url: Annotated[
+        str | None,
+        _is(
+            "Files",
+            "The address, up to and with `/v1`, of an endpoint whose `/rerank` (as of Cohere, Jina, vLLM or "
+            "llama-server) ranks what file search found. It is sent the queries and passages.",
+        ),
+    ] = None
+    rerank_model: Annotated[str | None, _is("Files", "The model that the rerank endpoint is asked for.")] = None
+    rerank_seconds: Annotated[
+        float, _is("Files", "How long a search waits to be reranked; then it answers as it is.", gt=0, le=60)
+    ] = 2.0
+    rerank_api_key: Annotated[str | None, _is("Files", "The key of the rerank endpoint.", secret=True)] = None
 
     code_interpreter: Annotated[
         Literal["auto", "bwrap", "process", "off"],

@@ -194,7 +194,9 @@ def _addresses(config: Config, file: str) -> list[tuple[str, str]]:
     named = [(one.base_url, f"{file}: upstreams.{name}: base_url") for name, one in config.upstreams.items()]
     openai = [(config.openai_base_url, "openai_base_url (OPENAI_BASE_URL)")]
     embeddings = [(config.embeddings_base_url, "embeddings_base_url")]
-    return [(address, where) for address, where in (*routes, *named, *openai, *embeddings) if address is not None]
+    rerank = [(config.rerank_base_url, "rerank_base_url")]
+    given = (*routes, *named, *openai, *embeddings, *rerank)
+    return [(address, where) for address, where in given if address is not None]
 
 
 def _key_variables(config: Config, file: str) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from respun.core.vector_stores import Passage, Passages, Question, Reason, Store
 from respun.engine.clock import Clock
 from respun.engine.embeddings import Embeddings
 from respun.engine.indexes import Indexes
+from respun.engine.reranking import CANDIDATES, Reranker
 from respun.store import files, passages, vector_stores
 from respun.store.backend import Backend, Tx
 from respun.store.passages import ChunkRow
@@ -27,11 +28,19 @@ NOT_INSTALLED: Final = "File search needs more packages on this server: pip inst
 
 
 class FileSearch:
-    def __init__(self, backend: Backend, indexes: Indexes, embeddings: Embeddings, clock: Clock) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        indexes: Indexes,
+        embeddings: Embeddings,
+        clock: Clock,
+        reranker: Reranker | None = None,
+    ) -> None:
         self._backend = backend
         self._indexes = indexes
         self._embeddings = embeddings
         self._clock = clock
+        self._reranker = reranker
 
     async def search(self, project: str, stores: Sequence[str], question: Question) -> Passages:
         """The best passages of all the stores together. Raises a Problem: no such store, expired, a bad filter."""
@@ -39,12 +48,16 @@ class FileSearch:
         opened = [await self._open(project, ident) for ident in dict.fromkeys(stores)]
         if not queries or not opened:
             return Passages(queries, ())
-        wish = _wish(queries, question)
+        reranker = self._reranker if question.rerank else None
+        wish = _wish(queries, _widened(question) if reranker else question)
         embedder = await self._embeddings.get()
         asked = await _asked(embedder, queries)
         found = _levelled([await self._in_store(project, store, wish, embedder, asked) for store in opened])
         # A stable sort: between equal scores the order of the stores decides.
         found.sort(key=lambda passage: -passage.score)
+        if reranker:
+            found = await reranker.rank(found[: wish.max_results]) or found
+            found = [passage for passage in found if passage.score >= question.score_threshold]
         return Passages(queries, tuple(found[: question.max_results]))
 
     async def wait_ready(self, project: str, stores: Sequence[str], seconds: float) -> bool:
@@ -158,6 +171,11 @@ def _wish(queries: tuple[str, ...], question: Question) -> "Wish":
         score_threshold=question.score_threshold,
         lexical_weight=question.text_weight,
     )
+
+
+def _widened(question: Question) -> Question:
+    """More to choose from for the reranker, on whose scores the threshold then is."""
+    return replace(question, max_results=max(CANDIDATES, question.max_results), score_threshold=0.0)
 
 
 def _levelled(by_store: Sequence[Sequence[Passage]]) -> list[Passage]:

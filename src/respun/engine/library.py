@@ -16,6 +16,7 @@ from respun.engine.file_search import FileSearch
 from respun.engine.indexes import Indexes
 from respun.engine.ingest import Ingest, IngestSettings
 from respun.engine.reading import Reader
+from respun.engine.reranking import Reranker
 from respun.store import files, uploads, vector_stores
 from respun.store.backend import Backend, StoreError, Tx
 from respun.store.blobs import Blobs
@@ -57,12 +58,13 @@ class Library:
         indexes: Path,
         count: Callable[[str], int],
         settings: LibrarySettings | None = None,
+        reranker: Reranker | None = None,
     ) -> None:
         """`indexes` is a folder of this server's own; `count` measures tokens where there is no embedding model."""
         self.blobs = blobs
         self.settings = settings or LibrarySettings()
         self.indexes = Indexes(indexes, backend)
-        self.search = FileSearch(backend, self.indexes, embeddings, clock)
+        self.search = FileSearch(backend, self.indexes, embeddings, clock, reranker)
         me = clock.uuid().hex
         reader = Reader(backend, blobs, embeddings, self._extractor, count, me)
         self.ingest = Ingest(backend, reader, embeddings, clock, me, self.settings.ingest)

@@ -41,6 +41,7 @@ from respun.web.auth import DOCS, Auth, is_loopback
 from respun.web.code import code_settings
 from respun.web.docs import docs_routes
 from respun.web.embeddings import EmbeddingModels
+from respun.web.endpoints import rerank_client, reranker
 from respun.web.health import Health
 from respun.web.models import Models, find_models
 from respun.web.switch import Switch
@@ -64,6 +65,7 @@ class App:
         self._started = False
         clock = Clock()
         self._embedding_models = EmbeddingModels(config, os.environ)
+        self._rerank_client = rerank_client(config)
         self._library = Library(
             backend,
             DiskBlobs(config.data / "blobs", lambda: token_hex(16)),
@@ -72,6 +74,7 @@ class App:
             config.data / "indexes",
             count,
             _library_settings(config),
+            reranker(config, self._rerank_client, clock),
         )
         self._code = CodeInterpreter(backend, self._library, code_settings(config))
         self._count = Counter()
@@ -120,6 +123,8 @@ class App:
             await self._code.stop()
             await self._library.stop()
         await self._embedding_models.aclose()
+        if self._rerank_client:
+            await self._rerank_client.aclose()
         await self._switch.aclose()
         await self.backend.close()
 

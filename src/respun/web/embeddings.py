@@ -7,7 +7,7 @@ from respun.config import Config
 from respun.core.problems import Problem
 from respun.providers.download import PullError
 from respun.providers.embedding_files import embedding_files
-from respun.providers.embeddings import EmbeddingsClient
+from respun.providers.endpoint import EndpointClient
 from respun.providers.tokens import count
 from respun.providers.upstream import Upstream
 
@@ -23,7 +23,7 @@ class EmbeddingModels:
     def __init__(self, config: Config, environ: Mapping[str, str]) -> None:
         self._config = config
         self._environ = environ
-        self._client: EmbeddingsClient | None = None
+        self._client: EndpointClient | None = None
 
     @property
     def make(self) -> "Callable[[], Awaitable[Embedder]]":
@@ -62,7 +62,9 @@ class EmbeddingModels:
         assert base_url
         assert model
         if self._client is None:
-            self._client = EmbeddingsClient(Upstream(base_url, self._config.embeddings_api_key))
+            upstream = Upstream(base_url, self._config.embeddings_api_key)
+            advice = "Check embeddings_base_url, embeddings_model and its key."
+            self._client = EndpointClient(upstream, "embeddings", advice)
         return Endpoint(self._client.post, model, self._config.embeddings_dimensions, count)
 
     async def _none(self) -> "Embedder":

@@ -250,3 +250,15 @@ def test_a_store_is_changed_listed_and_deleted(sdk: OpenAI) -> None:
     }
     with pytest.raises(NotFoundError, match=f"No vector store found with id '{store.id}'."):
         sdk.vector_stores.search(store.id, query="a")
+
+
+def test_a_batch_takes_files_with_attributes_of_their_own_and_null_for_what_is_not_given(sdk: OpenAI) -> None:
+    store, file = sdk.vector_stores.create().id, put(sdk, "heron.txt", TEXTS["heron.txt"])
+    each: Any = {"file_id": file, "attributes": {"year": 2020}}
+    batch = sdk.vector_stores.file_batches.create(store, files=[each], extra_body={"file_ids": None})
+    sdk.vector_stores.file_batches.poll(batch.id, vector_store_id=store)
+    assert sdk.vector_stores.files.retrieve(file, vector_store_id=store).attributes == {"year": 2020}
+    with pytest.raises(BadRequestError, match="Mutually exclusive"):
+        sdk.vector_stores.file_batches.create(store, files=[each], file_ids=[file])
+    with pytest.raises(BadRequestError, match="Missing required parameter: 'file_ids'"):
+        sdk.vector_stores.file_batches.create(store)

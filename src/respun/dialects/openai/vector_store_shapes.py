@@ -186,6 +186,7 @@ def _passage(given: Passage) -> FoundObject:
                 "bm25": reason.bm25,
                 "vector_rank": reason.vector_rank,
                 "cosine": reason.cosine,
+                "rerank_score": reason.rerank_score,
             },
         },
     )
