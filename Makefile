@@ -5,7 +5,8 @@ BIN    := $(VENV)/bin
 PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # Stock programs run in environments of their own; CLIENTS names those of Python, NODE_CLIENTS those of npm.
-CLIENTS      := openai-2 openai-1 openai-1.29 langchain semantic-kernel agents backboard-1.0 backboard-1.3 backboard-1.4
+CLIENTS      := openai-2 openai-1 openai-1.29 langchain semantic-kernel agents backboard-1.0 backboard-1.1 backboard-1.3 backboard-1.4 \
+                backboard-1.5.7 backboard-1.5
 NODE_CLIENTS := openai-node-4 openai-node-6 backboard-node-1.5
 
 .PHONY: demo serve test test-failed test-sandbox test-clients conformance lint bench docs setup setup-dev lock clean

@@ -1,6 +1,6 @@
 """What memories cost a message: the time to recall among many, and to keep one.
 
-    PYTHONPATH=src python bench/memories.py [--memories 10000] [--database postgresql://...]
+    PYTHONPATH=src python bench/memories.py [--memories 10000] [--meaning] [--database postgresql://...]
 
 Facts are made of a vocabulary with the frequencies of a language (Zipf), so that a question meets common words and
 rare ones. Prints milliseconds; the promise is at most 10 for a recall among 10,000.
@@ -34,16 +34,17 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--memories", type=int, default=10_000)
     parser.add_argument("--database")
+    parser.add_argument("--meaning", action="store_true", help="with the carried embedding model")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         backend = await open_backend(given.database or Path(folder) / "data")
         try:
-            await measure(backend, given.memories, random.Random(7))
+            await measure(backend, given.memories, random.Random(7), meaning=given.meaning)
         finally:
             await backend.close()
 
 
-async def measure(backend: Backend, count: int, chance: random.Random) -> None:
+async def measure(backend: Backend, count: int, chance: random.Random, *, meaning: bool) -> None:
     clock = Clock()
     assistant = Assistant(clock.id("assistant"), clock.now, "scripted", name="Bench")
     say = speaker(chance)
@@ -54,7 +55,8 @@ async def measure(backend: Backend, count: int, chance: random.Random) -> None:
         await backend.write(lambda tx, start=start: keep(tx, assistant.id, facts, start, clock.now))
     kept = (time.perf_counter() - began) / count * 1000
     remembering = Remembering(backend, Scripted(), clock, "bench", RememberingSettings())
-    ws = Memories(Store(backend), clock, remembering)
+    vectors = await ready(backend, count) if meaning else None
+    ws = Memories(Store(backend), clock, remembering, vectors)
     times, work, found, hits = [], [], [], 0
     for _ in range(QUESTIONS):
         target = chance.choice(facts)
@@ -70,6 +72,19 @@ async def measure(backend: Backend, count: int, chance: random.Random) -> None:
     print(f"recall: median {cuts[49]:.2f} ms, p99 {cuts[98]:.2f} ms, {sum(found) / QUESTIONS:.1f} memories a question")
     print(f"of that, work of this process: median {quantiles(work, n=100)[49]:.2f} ms")
     print(f"the memory that half the question's words came from is among them: {100 * hits / QUESTIONS:.1f} %")
+
+
+async def ready(backend: Backend, count: int) -> MemoryVectors:
+    """With the carried model; its vectors of most memories are copies, for making 10,000 takes minutes."""
+    config = Config(data=Path("unused"), models_folder=settle_models_folder())
+    embeddings = Embeddings(EmbeddingModels(config, os.environ).make, time.monotonic)
+    embedder = await embeddings.get()
+    assert embedder, "There is no embedding model; the log says why."
+    while bare := await backend.read(lambda tx: memory_vectors.pending(tx, embedder.name, 1000)):
+        rows = await embedder.embed([each.memory.text for each in bare[:20]])
+        made = [(each, rows[number % len(rows)].astype("<f2").tobytes()) for number, each in enumerate(bare)]
+        await backend.write(lambda tx, made=made: memory_vectors.put(tx, embedder.name, made))
+    return MemoryVectors(backend, embeddings)
 
 
 async def keep(tx: Tx, assistant: str, facts: list[str], start: int, now: float) -> None:

@@ -38,8 +38,11 @@ def _command(environment: str, program: str, base_url: str) -> list[str]:
         ("agents", "drive_llama_index.py"),
         ("openai-2", "drive_azure.py"),
         ("backboard-1.0", "drive_backboard.py"),
+        ("backboard-1.1", "drive_backboard.py"),
         ("backboard-1.3", "drive_backboard.py"),
         ("backboard-1.4", "drive_backboard.py"),
+        ("backboard-1.5.7", "drive_backboard.py"),
+        ("backboard-1.5", "drive_backboard.py"),
         ("backboard-node-1.5", "drive_backboard.mjs"),
     ],
 )
