@@ -8,20 +8,25 @@ rare ones. Prints milliseconds; the promise is at most 10 for a recall among 10,
 
 import argparse
 import asyncio
+import os
 import random
 import tempfile
 import time
 from pathlib import Path
 from statistics import quantiles
 
+from respun.config import Config
 from respun.core.assistants import Assistant
 from respun.core.memories import Memory, MemoryUse
 from respun.engine.clock import Clock
+from respun.engine.embeddings import Embeddings
+from respun.engine.memory_vectors import MemoryVectors
 from respun.engine.remembering import Remembering, RememberingSettings
 from respun.providers.scripted import Scripted
-from respun.store import assistants, memories
+from respun.store import assistants, memories, memory_vectors
 from respun.store.backend import Backend, Tx
 from respun.store.opening import open_backend
+from respun.web.embeddings import EmbeddingModels
 from respun.workspace.failures import Store
 from respun.workspace.memories import Memories, Utterance
 
@@ -76,7 +81,7 @@ async def measure(backend: Backend, count: int, chance: random.Random, *, meanin
 
 async def ready(backend: Backend, count: int) -> MemoryVectors:
     """With the carried model; its vectors of most memories are copies, for making 10,000 takes minutes."""
-    config = Config(data=Path("unused"), models_folder=settle_models_folder())
+    config = Config(data=Path("unused"), models_folder=Path.home() / ".cache" / "respun" / "models")
     embeddings = Embeddings(EmbeddingModels(config, os.environ).make, time.monotonic)
     embedder = await embeddings.get()
     assert embedder, "There is no embedding model; the log says why."
