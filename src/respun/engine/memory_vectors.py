@@ -5,6 +5,7 @@ Nothing waits for a model. Where there is none, or its vectors are not made yet,
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from respun import telemetry
@@ -28,7 +29,8 @@ _LOOK_SECONDS: Final = 1.0
 _MOST_HELD: Final = 64
 _PATIENCE: Final = 1.0
 # What is asked stands at the end of a long message, and a model takes a millisecond for every few words.
-_ASKED: Final = 240
+_ASKED: Final = 120
+_MOST_TOKENS: Final = 32
 
 
 class MemoryVectors:
@@ -65,11 +67,11 @@ class MemoryVectors:
         if embedder is None or not text.strip():
             return {}
         held = await self._fresh(owner.assistant, embedder)
-        if not held.numbers:
+        if not held.extent.count:
             return {}
         try:
             async with asyncio.timeout(_PATIENCE):
-                (asked,) = await embedder.embed([text[-_ASKED:]])
+                (asked,) = await embedder.embed([_asked(text, embedder.count)])
         except (Problem, TimeoutError) as fault:
             log.warning("recalled by words alone", why=str(fault))
             return {}
@@ -116,20 +118,28 @@ class MemoryVectors:
         return await self._backend.read(lambda tx: memory_vectors.after(tx, *key, seq))
 
 
+def _asked(text: str, count: Callable[[str], int]) -> str:
+    """The end of the text, as much of it as a model reads in a few milliseconds."""
+    asked = text[-_ASKED:]
+    while count(asked) > _MOST_TOKENS and len(asked) > _MOST_TOKENS:
+        asked = asked[len(asked) // 4 :]
+    return asked
+
+
 class _Held:
     """The vectors of one assistant's memories, a row each."""
 
     def __init__(self, dims: int) -> None:
         import numpy as np
 
-        self.numbers: dict[int, int] = {}
+        self._memories: list[int] = []
         self._newest = 0
         self._users: list[str] = []
         self._matrix: npt.NDArray[np.float32] = np.empty((0, dims), dtype=np.float32)
 
     @property
     def extent(self) -> Extent:
-        return Extent(len(self.numbers), self._newest)
+        return Extent(len(self._memories), self._newest)
 
     def add(self, rows: list[VectorRow]) -> None:
         import numpy as np
@@ -137,12 +147,12 @@ class _Held:
         if not rows:
             return
         fresh: Any = np.stack([np.frombuffer(row.vector, dtype="<f2").astype(np.float32) for row in rows])
-        again, before = {row.memory for row in rows}, list(self.numbers)
+        again, before = {row.memory for row in rows}, self._memories
         kept = [slot for slot, memory in enumerate(before) if memory not in again]
         memories = [*(before[slot] for slot in kept), *(row.memory for row in rows)]
         self._users = [*(self._users[slot] for slot in kept), *(row.user for row in rows)]
         self._matrix = np.concatenate([self._matrix[kept], fresh]) if kept else fresh
-        self.numbers = {memory: slot for slot, memory in enumerate(memories)}
+        self._memories = memories
         self._newest = rows[-1].seq
 
     def nearest(self, asked: Any, user: str | None) -> list[tuple[int, float]]:
@@ -154,5 +164,4 @@ class _Held:
             cosines = np.where([each in ("", user) for each in self._users], cosines, -1.0)
         most = min(CANDIDATES, len(cosines))
         best = np.argpartition(-cosines, most - 1)[:most]
-        memories = list(self.numbers)
-        return [(memories[slot], float(cosines[slot])) for slot in best.tolist() if cosines[slot] > -1.0]
+        return [(self._memories[slot], float(cosines[slot])) for slot in best.tolist() if cosines[slot] > -1.0]
