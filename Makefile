@@ -6,7 +6,8 @@ PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # Stock programs run in environments of their own; CLIENTS names those of Python, NODE_CLIENTS those of npm.
 CLIENTS      := openai-2 openai-1 openai-1.66 openai-1.40 openai-1.29 openai-1.21 langchain langchain-0.3 semantic-kernel \
-                semantic-kernel-1.30 agents autogen-0.2 swarm agent-framework azure-1.0 azure-1.2 backboard-1.0 backboard-1.3 backboard-1.4
+                semantic-kernel-1.30 agents autogen-0.2 swarm agent-framework azure-1.0 azure-1.2 \
+                backboard-1.0 backboard-1.1 backboard-1.3 backboard-1.4 backboard-1.5.7 backboard-1.5
 NODE_CLIENTS := openai-node-4 openai-node-5 openai-node-6 openai-node-7 langchain-node backboard-node-1.5
 
 .PHONY: demo serve test test-failed test-sandbox test-clients conformance lint bench docs setup setup-dev lock clean

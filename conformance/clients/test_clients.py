@@ -31,8 +31,11 @@ def _command(environment: str, program: str, base_url: str) -> list[str]:
     [
         # First, because Backboard's first SDK can't read tools with keys that it does not know, as others make them.
         ("backboard-1.0", "drive_backboard.py"),
+        ("backboard-1.1", "drive_backboard.py"),
         ("backboard-1.3", "drive_backboard.py"),
         ("backboard-1.4", "drive_backboard.py"),
+        ("backboard-1.5.7", "drive_backboard.py"),
+        ("backboard-1.5", "drive_backboard.py"),
         ("backboard-node-1.5", "drive_backboard.mjs"),
         *((version, program) for version in OPENAI for program in OF_OPENAI),
         ("openai-node-4", "drive_openai.mjs"),

@@ -33,6 +33,11 @@ class Embeddings:
         self._failed_at: float | None = None
         self._making = asyncio.Lock()  # one at a time: it may be a download
 
+    @property
+    def ready(self) -> "Embedder | None":
+        """The model, if it is there already: for whoever can't wait for a download."""
+        return self._embedder
+
     async def get(self) -> "Embedder | None":
         """The model, or None while there is none."""
         if self._embedder:

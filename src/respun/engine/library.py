@@ -15,6 +15,7 @@ from respun.engine.embeddings import Embeddings
 from respun.engine.file_search import FileSearch
 from respun.engine.indexes import Indexes
 from respun.engine.ingest import Ingest, IngestSettings
+from respun.engine.memory_vectors import MemoryVectors
 from respun.engine.reading import Reader
 from respun.engine.reranking import Reranker
 from respun.store import files, uploads, vector_stores
@@ -68,6 +69,7 @@ class Library:
         me = clock.uuid().hex
         reader = Reader(backend, blobs, embeddings, self._extractor, count, me)
         self.ingest = Ingest(backend, reader, embeddings, clock, me, self.settings.ingest)
+        self.memory_vectors = MemoryVectors(backend, embeddings)
         self._extracting: Extractor | None = None
         self._backend = backend
         self._clock = clock
@@ -76,6 +78,7 @@ class Library:
     async def start(self) -> None:
         await self.ingest.start()
         self._tasks.append(asyncio.create_task(self._sweep_loop()))
+        self._tasks.append(asyncio.create_task(self.memory_vectors.loop()))
 
     async def stop(self) -> None:
         for task in self._tasks:

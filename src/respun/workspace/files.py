@@ -93,6 +93,17 @@ class Files:
         await self._store.write(lambda tx: files.add(tx, project, file))
         return file
 
+    async def copy(self, project: str, ident: str) -> Incoming:
+        """The bytes of a file once more, for another one to be made of them."""
+        file, incoming = await self.get(project, ident), await self.receive()
+        try:
+            async for piece in self._blobs.read(file.blob):
+                await incoming.write(piece)
+        except BaseException:
+            await incoming.discard()
+            raise
+        return incoming
+
     async def list(self, project: str, wanted: FileFilter) -> Page[File]:
         return await self._store.read(lambda tx: files.listed(tx, project, wanted, self._fresh.now))
 

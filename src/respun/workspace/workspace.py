@@ -57,7 +57,7 @@ class Workspace:
         self.uploads = Uploads(store, library.blobs, engine.clock, self.files)
         self.vector_stores = VectorStores(store, library, engine.clock)
         self.documents = Documents(store, engine.clock, self.files, self.vector_stores)
-        self.memories = Memories(store, engine.clock, engine.remembering)
+        self.memories = Memories(store, engine.clock, engine.remembering, library.memory_vectors)
         self.runs = Runs(store, engine, rules or RunRules(), resources, self.memories)
         self.repeats = Repeats(store, engine.clock, engine.me, alone=backend.kind == "sqlite")
         self.conversations = Conversations(
