@@ -53,7 +53,22 @@ class Truncation(Struct, frozen=True, omit_defaults=True):
     window_keep: float | None = None
     fill: bool | None = None
     pins: bool | None = None
+    vectors: bool | None = None
     max_context_tokens: int | None = None
+
+
+VectorsStatus = Literal["used", "not_needed", "not_ready", "no_model", "late", "failed"]
+
+
+class Vectors(Struct, frozen=True, omit_defaults=True):
+    """Whether a run's excerpts were also chosen by meaning; `upto`: places of the thread that have vectors.
+
+    `not_needed`: the thread is short. `not_ready`: they are being made. `late`: the run did not wait for them.
+    """
+
+    status: VectorsStatus
+    model: str = ""
+    upto: int = 0
 
 
 class Context(Struct, frozen=True):
@@ -80,6 +95,7 @@ class Context(Struct, frozen=True):
     ms: float
     start_before: int = 1
     cleared_before: int = 1
+    vectors: Vectors | None = None
 
 
 class GivenFile(Struct, frozen=True):

@@ -13,16 +13,18 @@ from respun.core import chat
 from respun.core.context.fit import Ask, fit
 from respun.core.context.joined import Joined
 from respun.core.context.languages import Language
+from respun.core.context.meaning import Meant
 from respun.core.context.passages import Count
 from respun.core.context.recent import Recent
 from respun.core.context.selection import DoesNotFit, Excerpt, Kept, Selection, WindowState
-from respun.core.context.strategies import Strategy
+from respun.core.context.strategies import Auto, Strategy
 from respun.core.context.words import guess_language
 from respun.core.events import ContextItem
-from respun.core.runs import Context, TruncationType
+from respun.core.runs import Context, TruncationType, Vectors
 from respun.core.threads import Message
 from respun.engine.history import Item, Newest, load_entries, read_newest
 from respun.engine.indexing import Indexing
+from respun.engine.meanings import Asked, Meaning, Meanings
 from respun.store import contexts
 from respun.store.backend import Backend, Tx
 from respun.store.contexts import Known
@@ -51,6 +53,8 @@ class Wanted(Struct, frozen=True):
     query: str | None = None
     before: WindowState | None = None
     """Where the window of the run before began; None to look it up."""
+    vectors: Vectors | None = None
+    """What this run was told of them at its first turn."""
 
 
 class Chosen(Struct, frozen=True):
@@ -78,28 +82,43 @@ class _Read(Struct, frozen=True):
 class Chooser:
     """Chooses what runs send. `seconds` is a clock for durations."""
 
-    def __init__(self, backend: Backend, indexing: Indexing, count: Count, seconds: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        indexing: Indexing,
+        count: Count,
+        seconds: Callable[[], float],
+        meanings: Meanings | None = None,
+    ) -> None:
         self._backend = backend
+        self._meanings = meanings
         self._indexing = indexing
         self._count = count
         self._seconds = seconds
 
     async def choose(self, wanted: Wanted) -> Chosen | DoesNotFit:
         begun = self._seconds()
-        read = await self._backend.read(lambda tx: self._read(tx, wanted, patient=True))
+        meaning = await self._meaning(wanted)
+        read = await self._backend.read(lambda tx: self._read(tx, wanted, meaning, patient=True))
         if read is None:
             await self._indexing.build(wanted.thread, _PATIENCE)
-            read = await self._backend.read(lambda tx: self._read(tx, wanted, patient=False))
+            read = await self._backend.read(lambda tx: self._read(tx, wanted, meaning, patient=False))
             assert read is not None
         outcome = read.outcome
         if isinstance(outcome, DoesNotFit):
             return outcome
         if read.unread > _UNREAD_MOST and (read.known or outcome.total * 2 > wanted.budget):
             self._indexing.schedule(wanted.thread)
-        context = _context(wanted, outcome, read.before, (self._seconds() - begun) * 1000)
+        told = meaning.vectors if meaning else None
+        context = _context(wanted, outcome, read.before, (self._seconds() - begun) * 1000, told)
         return Chosen(outcome, read.messages, context, tuple(_items(outcome, read.names)))
 
-    async def _read(self, tx: Tx, wanted: Wanted, *, patient: bool) -> _Read | None:
+    async def _meaning(self, wanted: Wanted) -> Meaning | None:
+        if self._meanings is None or not (isinstance(wanted.strategy, Auto) and wanted.strategy.vectors):
+            return None
+        return await self._meanings.of(Asked(wanted.thread, wanted.run, wanted.drafts, wanted.query, wanted.vectors))
+
+    async def _read(self, tx: Tx, wanted: Wanted, meaning: Meaning | None, *, patient: bool) -> _Read | None:
         """None: there is more to read than a run should; once the index has it, it is worth asking again."""
         known = await contexts.find(tx, wanted.thread)
         newest = await read_newest(tx, wanted.thread, wanted.run, wanted.drafts, known, self._count, room=wanted.budget)
@@ -110,7 +129,7 @@ class Chooser:
         before = wanted.before or (await _before(tx, wanted) if overflows else WindowState())
         ask = Ask(wanted.budget, wanted.strategy, before, wanted.query)
         index, first = self._index(tx, known, newest)
-        outcome = await fit(ask, index)
+        outcome = await fit(ask, Meant(index, meaning.near) if meaning else index)
         messages: dict[int, chat.ChatMessage] = {}
         names: dict[int, str] = {}
         if isinstance(outcome, Selection):
@@ -147,7 +166,7 @@ async def _before(tx: Tx, wanted: Wanted) -> WindowState:
     return WindowState()
 
 
-def _context(wanted: Wanted, selection: Selection, before: WindowState, ms: float) -> Context:
+def _context(wanted: Wanted, selection: Selection, before: WindowState, ms: float, vectors: Vectors | None) -> Context:
     return Context(
         strategy=cast("TruncationType", wanted.strategy.__struct_config__.tag),
         model=wanted.model,
@@ -166,6 +185,7 @@ def _context(wanted: Wanted, selection: Selection, before: WindowState, ms: floa
         ms=round(ms, 2),
         start_before=before.start,
         cleared_before=before.cleared,
+        vectors=vectors,
     )
 
 

@@ -100,6 +100,8 @@ class ContextSum(Struct):
     window_start: int
     cached_tokens: int | None
     ms: float
+    vectors: Json | UnsetType = UNSET
+    """Where excerpts are to be chosen by meaning, too: whether they were, and if not why."""
 
 
 class ContextItemObject(Struct):

@@ -22,7 +22,7 @@ from respun.core.code import code_of
 from respun.core.events import ContextItem
 from respun.core.memories import MemoryUse
 from respun.core.pages import Page
-from respun.core.runs import Context, NamedToolChoice, Run, RunError, Step, ToolCall, Truncation
+from respun.core.runs import Context, NamedToolChoice, Run, RunError, Step, ToolCall, Truncation, Vectors
 from respun.core.threads import (
     Annotation,
     Attachment,
@@ -73,6 +73,7 @@ TRUNCATION_KEYS: Final = (
     "window_keep",
     "fill",
     "pins",
+    "vectors",
     "max_context_tokens",
 )
 encode: Final[Callable[[Any], bytes]] = msgspec.json.Encoder().encode
@@ -186,7 +187,12 @@ def context(given: Context, cached: int | None = None) -> ContextSum:
         window_start=given.start,
         cached_tokens=cached,
         ms=given.ms,
+        vectors=_vectors(given.vectors) if given.vectors else UNSET,
     )
+
+
+def _vectors(given: Vectors) -> Json:
+    return {"status": given.status, "model": given.model or None, "upto": given.upto or None}
 
 
 def context_page(given: Shown, after: int, limit: int) -> ContextObject:
