@@ -54,6 +54,7 @@ class Truncation(Struct, frozen=True, omit_defaults=True):
     fill: bool | None = None
     pins: bool | None = None
     vectors: bool | None = None
+    digest: bool | None = None
     max_context_tokens: int | None = None
 
 
@@ -69,6 +70,20 @@ class Vectors(Struct, frozen=True, omit_defaults=True):
     status: VectorsStatus
     model: str = ""
     upto: int = 0
+
+
+class DigestUse(Struct, frozen=True, omit_defaults=True):
+    """Whether a summary of what was said before the window is sent; `upto`: places of the thread that it tells of.
+
+    `usage` is what making it has taken so far, all its calls together; it is in no run's usage. `not_needed`: the
+    thread fits. `not_ready`: it is being made. `too_long`: it would take too much of the room.
+    """
+
+    status: Literal["used", "not_needed", "not_ready", "too_long", "failed"]
+    tokens: int = 0
+    upto: int = 0
+    usage: Usage = Usage()
+    error: str = ""
 
 
 class Context(Struct, frozen=True):
@@ -96,6 +111,7 @@ class Context(Struct, frozen=True):
     start_before: int = 1
     cleared_before: int = 1
     vectors: Vectors | None = None
+    digest: DigestUse | None = None
 
 
 class GivenFile(Struct, frozen=True):

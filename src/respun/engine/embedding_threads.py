@@ -88,6 +88,10 @@ class EmbeddingThreads:
         except Problem as problem:
             log.warning("vectors of a thread failed", context=claimed.context, error=problem.message)
             await self._let_go(claimed.context, done=False, later=self._clock.now + _AGAIN)
+        except asyncio.CancelledError:
+            # The server stops: the next worker need not wait for the lease.
+            await asyncio.shield(self._let_go(claimed.context, done=False))
+            raise
         else:
             await self._let_go(claimed.context, done=True)
         return True

@@ -207,7 +207,7 @@ class Prompts:
         return Fixed(self._count(instructions) + FRAME_TOKENS if instructions else 0, spoken)
 
     def _request(self, turn: Turn, chosen: Chosen, steps: Steps) -> chat.ModelRequest:
-        rendered = render(chosen.selection, chosen.messages, prompt.instructions(turn.run.plan))
+        rendered = render(chosen.selection, chosen.messages, prompt.instructions(turn.run.plan), digest=chosen.digest)
         stable = prompt.merged(rendered.messages[: rendered.stable])
         rest = prompt.merged(rendered.messages[rendered.stable :])
         request = prompt.request(turn.run, (*stable, *rest, *steps.messages), turn.hosted)

@@ -21,6 +21,7 @@ from respun.crash import crash_point
 from respun.engine.annotate import Annotator
 from respun.engine.clock import Clock
 from respun.engine.context import Chooser
+from respun.engine.digests import Digests
 from respun.engine.embeddings import Embeddings
 from respun.engine.indexing import Indexing
 from respun.engine.meanings import Meanings
@@ -48,6 +49,7 @@ class Recollection(Struct, frozen=True):
 
     embeddings: Embeddings | None = None
     vectors: bool = False
+    digest: bool = False
 
 
 class TooLong(Exception):
@@ -81,8 +83,9 @@ class Turns:
         self.indexing = Indexing(backend, count)
         clock = Clock()
         self.meanings = Meanings(backend, recollection.embeddings, clock, clock.uuid().hex)
-        self.chooser = Chooser(backend, self.indexing, count, perf_counter, self.meanings)
-        defaults = {"vectors": recollection.vectors}
+        self.digests = Digests(backend, provider, window, count, clock, clock.uuid().hex)
+        self.chooser = Chooser(backend, self.indexing, count, perf_counter, self.meanings, self.digests)
+        defaults = {"vectors": recollection.vectors, "digest": recollection.digest}
         self.prompts = Prompts(backend, self.chooser, window, count, auto, defaults)
 
     @property

@@ -26,6 +26,7 @@ from respun.store.statements import load
 
 sql: Final = load("contexts")
 _vectors: Final = load("context_vectors")
+_digests: Final = load("context_digests")
 CALLS: Final = 1
 PREFERS: Final = 2
 _FORCE_NUMBERS: Final[dict[Force | None, int]] = {None: 0, "rule": 1, "fact": 2}
@@ -171,6 +172,7 @@ async def drop(tx: Tx, thread: str) -> None:
     await tx.run(sql.built, thread=thread)
     row = await tx.one(sql.drop, thread=thread)
     if row is not None:
+        await tx.run(_digests.drop, context=row["id"])
         await tx.run(sql.to_purge, context=row["id"])
 
 
@@ -288,5 +290,6 @@ async def _forget(tx: Tx, row: Row, message: Message) -> None:
         await tx.run(sql.drop_term, context=context, term=term)
     await tx.run(sql.drop_standing, context=context, n=n)
     await tx.run(_vectors.drop, context=context, n=n)
+    await tx.run(_digests.invalidate, context=context, n=n)
     await tx.run(sql.drop_entry, context=context, n=n)
     await tx.run(sql.shrink, context=context, tokens=tokens)

@@ -84,7 +84,7 @@ class App:
             self._tools(),
             chooses_tools=self._switch.chooses_tools,
             auto=config.auto_strategy,
-            recollection=Recollection(embeddings, config.context_vectors),
+            recollection=Recollection(embeddings, config.context_vectors, config.context_digest),
         )
         self._engine = Engine(backend, turns, clock, _engine_settings(config))
         self.workspace = Workspace(

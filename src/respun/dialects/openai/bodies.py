@@ -146,6 +146,7 @@ _AUTO: Final = {
     "fill": _nullable(Flag()),
     "pins": _nullable(Flag()),
     "vectors": _nullable(Flag()),
+    "digest": _nullable(Flag()),
 }
 _TRUNCATION: Final = _nullable(
     Tagged(

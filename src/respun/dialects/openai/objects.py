@@ -102,6 +102,8 @@ class ContextSum(Struct):
     ms: float
     vectors: Json | UnsetType = UNSET
     """Where excerpts are to be chosen by meaning, too: whether they were, and if not why."""
+    digest: Json | UnsetType = UNSET
+    """Where a summary of what was before is wanted: whether it is sent, what it tells of, and what making it took."""
 
 
 class ContextItemObject(Struct):
@@ -113,7 +115,7 @@ class ContextItemObject(Struct):
 
     id: str
     object: Literal["thread.context.item"]
-    kind: Literal["pinned", "window", "recalled", "dropped"]
+    kind: Literal["pinned", "digest", "window", "recalled", "dropped"]
     first: int
     last: int
     tokens: int
