@@ -121,7 +121,7 @@ class EmbeddingThreads:
     async def _embedded(self, batch: _Batch, embedder: "Embedder") -> Sequence[Vector]:
         from respun.retrieval.nearness import packed
 
-        pieces = await asyncio.to_thread(_pieces, batch.texts, embedder.count)
+        pieces = await asyncio.to_thread(pieces_of, batch.texts, embedder.count)
         if not pieces:
             return ()
         rows = await embedder.embed([text for texts in pieces.values() for text in texts])
@@ -141,7 +141,7 @@ async def _next_batch(tx: Tx, known: Known, n: int) -> _Batch:
     return _Batch({n: written.text for n, written in texts.items()}, max(entries, default=known.last))
 
 
-def _pieces(texts: dict[int, str], count: Callable[[str], int]) -> dict[int, list[str]]:
+def pieces_of(texts: dict[int, str], count: Callable[[str], int]) -> dict[int, list[str]]:
     """What is embedded of each text: its passages, of which a very long text gives the first ones."""
     pieces: dict[int, list[str]] = {}
     for n, text in texts.items():

@@ -36,7 +36,7 @@ _MOST_BYTES: Final = 256 << 20
 """Of vectors in memory; those used longest ago go first."""
 _MOST_VECTORS: Final = 250_000
 """Of one thread: a longer one is searched by meaning in its newest messages only."""
-_PAGE: Final = 2_000
+_PAGE: Final = 5_000
 _ASKED: Final = 8
 _LOOKED_BACK: Final = 20
 
@@ -86,7 +86,11 @@ class Meanings:
         if asked.before and asked.before.status != "used":
             return Meaning(Near(), asked.before)
         task = asyncio.create_task(self._ask(asked))
-        done, _ = await asyncio.wait((task,), timeout=self._deadline)
+        try:
+            done, _ = await asyncio.wait((task,), timeout=self._deadline)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
         if done:
             meaning = task.result()
         else:
@@ -160,7 +164,7 @@ class Meanings:
         read: list[tuple[int, bytes]] = []
         below, size = state.upto, 0
         while size < _MOST_VECTORS * state.dims:
-            page = await self._backend.read(
+            page = await self._backend.scan(
                 lambda tx, b=below: context_vectors.newest(tx, known, vectors.upto, b, _PAGE)  # type: ignore[misc]
             )
             read += [(each.n, each.vectors) for each in page]

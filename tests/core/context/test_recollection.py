@@ -60,7 +60,11 @@ def test_the_same_is_chosen_again(said, budget, auto, near, digest):
 
 
 def test_a_message_that_shares_no_word_is_found_by_its_meaning():
-    said = [Said("user", "Our physician is called Okafor."), *small_talk(80), Said("user", "Who treats our family as a doctor nowadays?")]
+    said = [
+        Said("user", "Our physician is called Okafor."),
+        *small_talk(80),
+        Said("user", "Who treats our family as a doctor nowadays?"),
+    ]
     without = outcome(said, 900, Auto(), Near(), "")
     found = outcome(said, 900, Auto(), Near({1: 1.0}), "")
     assert 1 not in without.positions()
