@@ -28,7 +28,7 @@ def bge() -> Recollection:
     async def make() -> Embedder:
         return BgeSmall(await embedding_files(Path.home() / ".cache/respun/models", os.environ))
 
-    return Recollection(Embeddings(make, monotonic))
+    return Recollection(Embeddings(make, monotonic), patience=30)
 
 
 async def made(shop: World, thread: str) -> tuple[contexts.Known, State]:
@@ -107,7 +107,7 @@ async def test_vectors_of_another_model_are_made_again(place: str, bge: Recollec
     async def make() -> Embedder:
         return Other(await embedding_files(Path.home() / ".cache/respun/models", os.environ))
 
-    async with world(place, window=2_000, recollection=Recollection(Embeddings(make, monotonic))) as shop:
+    async with world(place, window=2_000, recollection=Recollection(Embeddings(make, monotonic), patience=30)) as shop:
         assert status(await shop.ask(thread, QUESTION, BY_MEANING)) == "not_ready"
         async with asyncio.timeout(60):
             while (await made(shop, thread))[1].model != "another":
@@ -119,10 +119,24 @@ async def test_without_a_model_words_decide_and_the_run_says_so(place: str) -> N
     async def make() -> Embedder:
         raise Problem("There is none.")
 
-    async with world(place, window=2_000, recollection=Recollection(Embeddings(make, monotonic), True)) as shop:
+    async with world(
+        place, window=2_000, recollection=Recollection(Embeddings(make, monotonic), True, patience=30)
+    ) as shop:
         thread = await shop.thread(small_talk(60))
         await shop.indexed(thread)
         assert status(await shop.ask(thread, QUESTION)) == "no_model"
+
+
+async def test_a_model_that_is_slow_holds_up_no_run(place: str) -> None:
+    async def make() -> Embedder:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    never = Recollection(Embeddings(make, monotonic), True, patience=0.05)
+    async with world(place, window=2_000, recollection=never) as shop:
+        thread = await shop.thread(small_talk(60))
+        await shop.indexed(thread)
+        assert status(await shop.ask(thread, QUESTION)) == "late"
 
 
 async def test_a_short_thread_costs_nothing(place: str, bge: Recollection) -> None:

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 log: Final = telemetry.log("engine")
 
-_DEADLINE: Final = 1.5
 _REMEMBERED: Final = 1_000
 _MOST_BYTES: Final = 256 << 20
 """Of vectors in memory; those used longest ago go first."""
@@ -67,9 +66,7 @@ class _Thread(Struct, frozen=True):
 class Meanings:
     """One for a server. `embeddings` None: there are none, and whoever asks is told so."""
 
-    def __init__(
-        self, backend: Backend, embeddings: Embeddings | None, clock: Clock, me: str, deadline: float = _DEADLINE
-    ) -> None:
+    def __init__(self, backend: Backend, embeddings: Embeddings | None, clock: Clock, me: str, deadline: float) -> None:
         self._backend = backend
         self._embeddings = embeddings
         self._deadline = deadline

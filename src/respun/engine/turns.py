@@ -45,11 +45,15 @@ _CODES: Final[dict[chat.ModelErrorKind, ErrorCode]] = {
 
 
 class Recollection(Struct, frozen=True):
-    """How runs recall beyond words where they say nothing of it. `embeddings`: the model that vectors are made with."""
+    """How runs recall beyond words where they say nothing of it. `embeddings`: the model that vectors are made with.
+
+    `patience`: seconds that a run waits for what its question is near to.
+    """
 
     embeddings: Embeddings | None = None
     vectors: bool = False
     digest: bool = False
+    patience: float = 1.5
 
 
 class TooLong(Exception):
@@ -82,7 +86,7 @@ class Turns:
         self._unstored: dict[str, tuple[Message, ...]] = {}
         self.indexing = Indexing(backend, count)
         clock = Clock()
-        self.meanings = Meanings(backend, recollection.embeddings, clock, clock.uuid().hex)
+        self.meanings = Meanings(backend, recollection.embeddings, clock, clock.uuid().hex, recollection.patience)
         self.digests = Digests(backend, provider, window, count, clock, clock.uuid().hex)
         self.chooser = Chooser(backend, self.indexing, count, perf_counter, self.meanings, self.digests)
         defaults = {"vectors": recollection.vectors, "digest": recollection.digest}
