@@ -238,6 +238,22 @@ class Config(Struct, frozen=True, kw_only=True):
             "quarter, a third or all that is left from before; `drop_middle` is what OpenAI described.",
         ),
     ] = "balanced"
+    context_vectors: Annotated[
+        bool,
+        _is(
+            "Context",
+            "Excerpts of long threads are also chosen by meaning, with the embedding model of file search; a run says "
+            "otherwise by `vectors` under `truncation_strategy`.",
+        ),
+    ] = False
+    context_digest: Annotated[
+        bool,
+        _is(
+            "Context",
+            "A run's model also makes a summary of what a long thread said before its window, behind the runs, each "
+            "time the window moves; a run says otherwise by `digest` under `truncation_strategy`.",
+        ),
+    ] = False
     exact_tokens: Annotated[
         bool,
         _is("Context", "Count with OpenAI's vocabulary, which takes 65 MB of memory; else tokens are estimated."),

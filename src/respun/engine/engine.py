@@ -80,7 +80,9 @@ class Engine:
         await self._backend.listen(_CHANNEL, self._heard)
         self._look.set()
         chores = (self._claim_loop, self._beat_loop, self._sweep_loop, self._purge_loop)
-        for chore in (*chores, self._turns.indexing.run, self.remembering.loop):
+        turns = self._turns
+        behind = (turns.indexing.run, turns.meanings.making.run, turns.digests.run, self.remembering.loop)
+        for chore in (*chores, *behind):
             self._tasks.append(asyncio.create_task(self._for_ever(chore)))
 
     async def stop(self, drain: float = 0.0) -> None:
@@ -92,6 +94,7 @@ class Engine:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._turns.indexing.stop()
+        await self._turns.meanings.stop()
         if self._drivers:
             await asyncio.wait([asyncio.create_task(one.ended()) for one in self._drivers.values()], timeout=drain)
         crash_point("stop.drained")

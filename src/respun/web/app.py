@@ -32,7 +32,7 @@ from respun.engine.ingest import IngestSettings
 from respun.engine.library import Library, LibrarySettings
 from respun.engine.search_tool import SearchTool
 from respun.engine.tools import HostedTool, Tools
-from respun.engine.turns import Turns
+from respun.engine.turns import Recollection, Turns
 from respun.providers.tokens import Counter, count
 from respun.store.backend import Backend
 from respun.store.blobs import DiskBlobs
@@ -66,10 +66,11 @@ class App:
         clock = Clock()
         self._embedding_models = EmbeddingModels(config, os.environ)
         self._rerank_client = rerank_client(config)
+        embeddings = Embeddings(self._embedding_models.make, time.monotonic)
         self._library = Library(
             backend,
             DiskBlobs(config.data / "blobs", lambda: token_hex(16)),
-            Embeddings(self._embedding_models.make, time.monotonic),
+            embeddings,
             clock,
             config.data / "indexes",
             count,
@@ -86,6 +87,7 @@ class App:
             self._tools(),
             chooses_tools=self._switch.chooses_tools,
             auto=config.auto_strategy,
+            recollection=Recollection(embeddings, config.context_vectors, config.context_digest),
         )
         self._engine = Engine(backend, turns, clock, _engine_settings(config))
         self.workspace = Workspace(

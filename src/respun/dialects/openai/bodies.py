@@ -145,6 +145,8 @@ _AUTO: Final = {
     "window_keep": _nullable(Decimal(0, 1)),
     "fill": _nullable(Flag()),
     "pins": _nullable(Flag()),
+    "vectors": _nullable(Flag()),
+    "digest": _nullable(Flag()),
 }
 _TRUNCATION: Final = _nullable(
     Tagged(

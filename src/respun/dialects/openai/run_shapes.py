@@ -12,7 +12,7 @@ from respun.core.assistants import (
 from respun.core.code import code_of
 from respun.core.events import ContextItem
 from respun.core.memories import MemoryUse
-from respun.core.runs import Context, NamedToolChoice, Run, RunError, Step, ToolCall, Truncation
+from respun.core.runs import Context, DigestUse, NamedToolChoice, Run, RunError, Step, ToolCall, Truncation, Vectors
 from respun.core.usage import Usage
 from respun.dialects.openai import shapes
 from respun.dialects.openai.objects import (
@@ -37,6 +37,8 @@ TRUNCATION_KEYS: Final = (
     "window_keep",
     "fill",
     "pins",
+    "vectors",
+    "digest",
     "max_context_tokens",
 )
 _RANKING: Final = RankingOptions()
@@ -96,7 +98,23 @@ def context(given: Context, cached: int | None = None) -> ContextSum:
         window_start=given.start,
         cached_tokens=cached,
         ms=given.ms,
+        vectors=_vectors(given.vectors) if given.vectors else UNSET,
+        digest=_digest(given.digest) if given.digest else UNSET,
     )
+
+
+def _vectors(given: Vectors) -> Json:
+    return {"status": given.status, "model": given.model or None, "upto": given.upto or None}
+
+
+def _digest(given: DigestUse) -> Json:
+    return {
+        "status": given.status,
+        "tokens": given.tokens,
+        "upto": given.upto or None,
+        "usage": {"prompt_tokens": given.usage.prompt, "completion_tokens": given.usage.completion},
+        "error": given.error or None,
+    }
 
 
 def context_page(given: Shown, after: int, limit: int) -> ContextObject:
