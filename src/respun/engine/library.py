@@ -16,7 +16,7 @@ from respun.engine.file_search import FileSearch
 from respun.engine.indexes import Indexes
 from respun.engine.ingest import Ingest, IngestSettings
 from respun.engine.reading import Reader
-from respun.store import files, uploads, vector_stores
+from respun.store import files, ingestion, uploads, vector_stores
 from respun.store.backend import Backend, StoreError, Tx
 from respun.store.blobs import Blobs
 from respun.store.file_removal import remove_file
@@ -80,6 +80,7 @@ class Library:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.ingest.stop()
+        await self.indexes.stop()
         if self._extracting:
             await asyncio.to_thread(self._extracting.close)
 
@@ -152,5 +153,6 @@ class Library:
             await self.blobs.delete(blob)
         if due:
             await self._backend.write(lambda tx: files.forget_blobs(tx, due))
+        settled = await self._backend.write(ingestion.settle_some)
         purged = await self._backend.write(vector_stores.purge_some)
-        return purged or max(len(expired), closed, len(due)) == _AT_ONCE
+        return settled or purged or max(len(expired), closed, len(due)) == _AT_ONCE

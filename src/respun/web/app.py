@@ -64,7 +64,7 @@ class App:
         self._library = Library(
             backend,
             DiskBlobs(config.data / "blobs", lambda: token_hex(16)),
-            Embeddings(self._embedding_models.make, time.monotonic),
+            Embeddings(self._embedding_models.make, time.monotonic, make_old=self._embedding_models.make_old),
             clock,
             config.data / "indexes",
             count,
