@@ -17,6 +17,7 @@ from respun import telemetry
 from respun.core.problems import Problem
 from respun.core.vector_stores import VectorStore, no_such_store
 from respun.engine.embeddings import WORDS_ONLY
+from respun.engine.index_folder import OwnFolder, own_folder
 from respun.store import passages
 from respun.store.backend import Backend, StoreError
 from respun.store.passages import Changes, Standing, WindowRow
@@ -46,11 +47,20 @@ class Indexes:
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._renewals: dict[str, asyncio.Task[None]] = {}
         self._stopped = Event()
+        self._own: OwnFolder | None = None
+
+    async def start(self) -> None:
+        """Take a folder that no other server writes. Raises OSError."""
+        self._own = await asyncio.to_thread(own_folder, self._folder)
+        self._folder = self._own.path
 
     async def stop(self) -> None:
         # Not cancelled: a thread would go on, and wait for an event loop that has ended.
         self._stopped.set()
         await asyncio.gather(*self._renewals.values(), return_exceptions=True)
+        if self._own:
+            self._own.release()
+            self._own = None
 
     async def fresh(self, store: VectorStore) -> "Snapshot":
         """What a search of the store sees: everything up to its `change`, with vectors of the snapshot's model."""

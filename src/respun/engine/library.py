@@ -72,6 +72,7 @@ class Library:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
+        await self.indexes.start()
         await self.ingest.start()
         self._tasks.append(asyncio.create_task(self._sweep_loop()))
 
