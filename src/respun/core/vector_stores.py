@@ -35,7 +35,8 @@ class FileFault(Struct, frozen=True):
 
 
 class VectorStore(Struct, frozen=True):
-    """`place` and `change` are the store's own: where its rows are, and how often what can be found has changed."""
+    """`place`, `change` and `model` are the store's own: where its rows are, how often what can be found has changed,
+    and whose vectors are searched."""
 
     id: str
     created_at: float
@@ -46,6 +47,7 @@ class VectorStore(Struct, frozen=True):
     last_active_at: float = 0.0
     place: int = 0
     change: int = 0
+    model: str = ""
 
     @property
     def expires_at(self) -> int | None:

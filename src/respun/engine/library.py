@@ -18,7 +18,7 @@ from respun.engine.ingest import Ingest, IngestSettings
 from respun.engine.memory_vectors import MemoryVectors
 from respun.engine.reading import Reader
 from respun.engine.reranking import Reranker
-from respun.store import files, uploads, vector_stores
+from respun.store import files, ingestion, uploads, vector_stores
 from respun.store.backend import Backend, StoreError, Tx
 from respun.store.blobs import Blobs
 from respun.store.file_removal import remove_file
@@ -76,6 +76,7 @@ class Library:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
+        await self.indexes.start()
         await self.ingest.start()
         self._tasks.append(asyncio.create_task(self._sweep_loop()))
         self._tasks.append(asyncio.create_task(self.memory_vectors.loop()))
@@ -85,6 +86,7 @@ class Library:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.ingest.stop()
+        await self.indexes.stop()
         if self._extracting:
             await asyncio.to_thread(self._extracting.close)
 
@@ -157,5 +159,6 @@ class Library:
             await self.blobs.delete(blob)
         if due:
             await self._backend.write(lambda tx: files.forget_blobs(tx, due))
+        settled = await self._backend.write(ingestion.settle_some)
         purged = await self._backend.write(vector_stores.purge_some)
-        return purged or max(len(expired), closed, len(due)) == _AT_ONCE
+        return settled or purged or max(len(expired), closed, len(due)) == _AT_ONCE

@@ -66,7 +66,7 @@ class App:
         clock = Clock()
         self._embedding_models = EmbeddingModels(config, os.environ)
         self._rerank_client = rerank_client(config)
-        embeddings = Embeddings(self._embedding_models.make, time.monotonic)
+        embeddings = Embeddings(self._embedding_models.make, time.monotonic, make_old=self._embedding_models.make_old)
         self._library = Library(
             backend,
             DiskBlobs(config.data / "blobs", lambda: token_hex(16)),
