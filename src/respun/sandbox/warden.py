@@ -175,7 +175,8 @@ class Warden:
     def _check(self, session: Session, processes: list[watch.Process]) -> None:
         excess = watch.too_many(processes, session.memory, session.processes)
         if excess is None and self._ticks % _FILES_EVERY == 0:
-            excess = watch.too_much(session.folder, session.disk, session.files)
+            nameless = watch.nameless(processes, session.log)
+            excess = watch.too_much(session.folder, session.disk, session.files, nameless)
         if excess is not None:
             self._end(session, excess)
         elif os.fstat(session.log).st_size > _LOG_MOST:
