@@ -189,11 +189,12 @@ class Config(Struct, frozen=True, kw_only=True):
     rerank_api_key: Annotated[str | None, _is("Files", "The key of the rerank endpoint.", secret=True)] = None
 
     code_interpreter: Annotated[
-        Literal["auto", "bwrap", "process", "off"],
+        Literal["auto", "bwrap", "process", "wasm", "remote", "off"],
         _is(
             "Code interpreter",
-            "What holds the Python that models write. `auto` takes the first that this machine can do; without one, "
-            "and when `off`, runs that ask for the tool are refused.",
+            "What holds the Python that models write. `auto` takes the first of bwrap, process and wasm that this "
+            "machine can do; without one, and when `off`, runs that ask for the tool are refused. `remote` sends code "
+            "and files to machines elsewhere, and needs a key.",
         ),
     ] = "auto"
     code_python: Annotated[
@@ -211,6 +212,9 @@ class Config(Struct, frozen=True, kw_only=True):
         int, _is("Code interpreter", "What all processes of a session may use together.", ge=64)
     ] = 1024
     code_disk_mib: Annotated[int, _is("Code interpreter", "What the files of a session may take.", ge=1)] = 512
+    code_files: Annotated[
+        int, _is("Code interpreter", "Files and folders of a session, at most.", ge=1, le=1_000_000)
+    ] = 10_000
     code_processes: Annotated[
         int, _is("Code interpreter", "Processes and threads of a session, at most.", ge=1, le=4096)
     ] = 64
@@ -226,6 +230,21 @@ class Config(Struct, frozen=True, kw_only=True):
     code_sessions: Annotated[
         int, _is("Code interpreter", "Sessions at once; one more ends the one idle longest.", ge=1, le=1000)
     ] = 100
+
+    code_remote_key: Annotated[
+        str | None,
+        _is("Code interpreter", "The key of the provider of remote machines.", env="E2B_API_KEY", secret=True),
+    ] = None
+    code_remote_url: Annotated[
+        str, _is("Code interpreter", "Where remote machines are made: E2B, or a service of its interface.")
+    ] = "https://api.e2b.app"
+    code_remote_address: Annotated[
+        str,
+        _is("Code interpreter", "How a remote machine is reached; `{port}`, `{machine}` and `{domain}` are filled in."),
+    ] = "https://{port}-{machine}.{domain}"
+    code_remote_template: Annotated[
+        str, _is("Code interpreter", "What remote machines are made from; it must hold E2B's code interpreter.")
+    ] = "code-interpreter-v1"
 
     context_window: Annotated[
         int, _is("Context", "The tokens that a model holds which is not known, and whose upstream doesn't say.", ge=256)

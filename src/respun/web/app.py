@@ -91,7 +91,13 @@ class App:
         )
         self._engine = Engine(backend, turns, clock, _engine_settings(config))
         self.workspace = Workspace(
-            backend, self._engine, self._cards, _rules(config), library=self._library, window=self._switch.window
+            backend,
+            self._engine,
+            self._cards,
+            _rules(config),
+            library=self._library,
+            window=self._switch.window,
+            thread_gone=self._code.forget,
         )
         self._asgi = self._assemble(self.workspace)
 
