@@ -137,4 +137,4 @@ async def test_a_deleted_store_leaves_no_index_and_no_rows(desk: Desk) -> None:
     assert list((desk.folder / "indexes").iterdir()) == []
     assert len(await desk.swept()) == 1
     assert await desk.backend.read(lambda tx: passages.chunks_of(tx, held.entry, 0, 1)) == []
-    assert await desk.backend.read(lambda tx: passages.windows(tx, held.entry, 0)) == []
+    assert await desk.backend.read(lambda tx: passages.windows(tx, held.entry, 0, "")) == []
