@@ -121,6 +121,7 @@ class Keeper:
     async def stop(self) -> None:
         """End every session and the fork server."""
         importing = self._ready is not None and (not self._ready.done() or self._ready.cancelled())
+        self._send({"do": "leave"})
         self._lost()
         if self._process is not None:
             process, self._process = self._process, None

@@ -30,6 +30,8 @@ from respun.sandbox.kernel import Kernel
 _TICK: Final = 0.05
 _FILES_EVERY: Final = 4
 _DYING: Final = 2  # milliseconds
+_DEATH: Final = 5.0
+"""Seconds in which a killed server is gone for good, after its end of the socket is."""
 _LOG_KEEP, _LOG_MOST = 1 << 20, 16 << 20
 _SUBREAPER: Final = 36
 
@@ -58,6 +60,8 @@ class Warden:
         self._dying: set[str] = set()
         """Their leader is dead, something of their group is not yet."""
         self._ticks = 0
+        self.dismissed = False
+        """The server ends in good order, and removes the sessions' folder itself."""
 
     def serve(self) -> None:
         """Obey until the other end of the socket is gone, then end every session."""
@@ -86,10 +90,16 @@ class Warden:
             self._end(session, "closed")
 
     def _obey(self) -> bool:
-        packet, fds, _, _ = socket.recv_fds(self._control, 1 << 16, 3)
+        try:
+            packet, fds, _, _ = socket.recv_fds(self._control, 1 << 16, 3)
+        except ConnectionError:  # it was killed with news unread
+            return False
         if not packet:
             return False
         order = json.loads(packet)
+        if order["do"] == "leave":
+            self.dismissed = True
+            return False
         if order["do"] == "start":
             self._start(order, fds)
             return True
@@ -295,8 +305,18 @@ def main(control: int) -> None:
     }
     warden._say(ready)
     warden.serve()
-    if given["folder"] and os.getppid() != server:  # killed, so that nobody else can remove what its sessions left
+    if given["folder"] and not warden.dismissed and _outlived(server):
         _remove(given["folder"])
+
+
+def _outlived(server: int) -> bool:
+    """Whether the server was killed, so that nobody else can remove what its sessions left.
+
+    The kernel closes its end of the socket some time before its children have another parent."""
+    until = time.monotonic() + _DEATH
+    while os.getppid() == server and time.monotonic() < until:
+        time.sleep(0.01)
+    return os.getppid() != server
 
 
 def _remove(folder: str) -> None:
