@@ -82,10 +82,10 @@ def test_assistants_runs_and_steps_are_paged_too(sdk: OpenAI):
 
 
 def test_clients_that_leave_out_v1_list_threads_to_the_empty_page_that_ends_them(sdk: OpenAI, server: Server):
-    threads = [sdk.beta.threads.create(metadata={"of": "azure"}).id for _ in range(3)]
+    threads = [sdk.beta.threads.create(metadata={"of": "pages"}).id for _ in range(3)]
     found: list[str] = []
     with httpx2.Client(base_url=server.origin) as http:
-        query = {"api-version": "v1", "metadata[of]": "azure", "limit": "2"}
+        query = {"api-version": "v1", "metadata[of]": "pages", "limit": "2"}
         # Azure's client looks at nothing but last_id, so an `after` that were ignored would keep it here for ever.
         while (page := http.get("/threads", params=query).json())["last_id"] is not None:
             found += [thread["id"] for thread in page["data"]]
