@@ -5,10 +5,12 @@ BIN    := $(VENV)/bin
 PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # Stock programs run in environments of their own; CLIENTS names those of Python, NODE_CLIENTS those of npm.
-CLIENTS      := openai-2 openai-1 openai-1.29 langchain semantic-kernel agents backboard-1.0 backboard-1.3 backboard-1.4
-NODE_CLIENTS := openai-node-4 openai-node-6 backboard-node-1.5
+CLIENTS      := openai-2 openai-1 openai-1.66 openai-1.40 openai-1.29 openai-1.21 langchain langchain-0.3 semantic-kernel \
+                semantic-kernel-1.30 agents autogen-0.2 swarm agent-framework azure-1.0 azure-1.2 \
+                backboard-1.0 backboard-1.1 backboard-1.3 backboard-1.4 backboard-1.5.7 backboard-1.5
+NODE_CLIENTS := openai-node-4 openai-node-5 openai-node-6 openai-node-7 langchain-node backboard-node-1.5
 
-.PHONY: demo serve test test-failed test-sandbox test-clients conformance lint bench docs setup setup-dev lock clean
+.PHONY: demo serve test test-failed test-sandbox test-wasm test-clients conformance lint bench docs setup setup-dev lock clean
 
 demo: setup
 	$(BIN)/respun demo
@@ -21,6 +23,11 @@ test: setup-dev
 
 test-sandbox: setup-dev
 	$(BIN)/python -m pytest tests/sandbox tests/end/test_code_interpreter.py -m ""
+
+# The first time on a machine it compiles CPython's WebAssembly: 2 minutes of processor time and 300 MB of cache.
+test-wasm: setup-dev
+	$(PIP) --require-hashes -r requirements/wasm.txt
+	$(BIN)/python -m pytest tests/sandbox/test_wasm.py
 
 # Only what failed in the last `make test`.
 test-failed: setup-dev
@@ -51,6 +58,7 @@ bench: setup-dev
 	$(BIN)/python bench/waiting.py --runs 1600
 	$(BIN)/python bench/sandbox.py --sessions 5 --rounds 2
 	$(BIN)/python bench/replay.py --rounds 5
+	$(BIN)/python bench/extract_fuzz.py --files 300
 
 lint: setup-dev
 	$(BIN)/ruff check src tests bench conformance
@@ -80,7 +88,7 @@ $(NODE_CLIENTS:%=.venvs/%/.installed): .venvs/%/.installed: requirements/clients
 	touch $@
 
 lock:
-	cd requirements && for f in build core extras dev $(CLIENTS:%=clients/%) clients/conformance; do \
+	cd requirements && for f in build core extras dev wasm $(CLIENTS:%=clients/%) clients/conformance; do \
 	  uv pip compile -q --generate-hashes --no-header --universal --python-version 3.11 $$f.in -o $$f.txt; done
 
 clean:

@@ -1,13 +1,15 @@
 """How much of what answers a question about the past is kept, side by side with simpler ways to cut a thread.
 
-    python bench/context_quality.py DATA [--quick]
+    python bench/context_quality.py DATA [--quick] [--vectors]
 
 DATA (or RESPUN_CONTEXT_DATA) holds `locomo-tune.json` (LoCoMo) and `beam/chats/100K/*` (BEAM). Each conversation is
 one thread, each question its newest user message. *whole*: share of the messages that answer it which are sent whole;
 *fact*: share of the answer's words that are still there. The bench needs a tokeniser: `pip install quicktok-v1`.
+`--vectors` adds what recall by meaning keeps, with the embedding model that the server has fetched (some minutes).
 """
 
 import argparse
+import asyncio
 import glob
 import json
 import math
@@ -23,10 +25,13 @@ from pathlib import Path
 from typing import Any
 
 from respun.core.context.fit import Ask, fit
+from respun.core.context.meaning import Meant, Near
 from respun.core.context.memory import MemoryIndex, Said
 from respun.core.context.selection import Selection
 from respun.core.context.strategies import Auto, DropMiddle, DropOldest, Strategy
 from respun.core.context.words import terms
+from respun.engine.embedding_threads import pieces_of
+from respun.providers.embedding_files import embedding_files
 
 BUDGETS = {"LoCoMo": (2000, 4000, 8000), "BEAM-100K": (4000, 8000, 16000)}
 
@@ -188,6 +193,50 @@ def bm25_and_recent(thread: Thread, index: MemoryIndex, question: Question, budg
     return Kept(whole, {}, budget - left)
 
 
+def by_meaning(strategy: Strategy) -> Callable[[Thread, MemoryIndex, Question, int], Kept]:
+    """As the server does it: passages, one byte a dimension, all of them compared."""
+
+    def method(thread: Thread, index: MemoryIndex, question: Question, budget: int) -> Kept:
+        vectors = vectors_of(thread)
+        asked = run_to_end(embedder().embed([question.text]))[0]
+        started = time.process_time()
+        near = Near(vectors.near(asked, len(thread.messages)))
+        selection = run(fit(Ask(budget, strategy, query=question.text), Meant(index, near)))
+        seconds = time.process_time() - started
+        assert isinstance(selection, Selection)
+        assert selection.used <= budget
+        return kept_of(thread, selection, seconds)
+
+    return method
+
+
+@cache
+def embedder() -> Any:
+    from respun.retrieval.embed import BgeSmall
+
+    return BgeSmall(run_to_end(embedding_files(Path.home() / ".local/share/respun/models", os.environ)))
+
+
+_VECTORS: dict[int, Any] = {}
+
+
+def vectors_of(thread: Thread) -> Any:
+    from respun.retrieval.nearness import Vectors8, packed
+
+    if id(thread) not in _VECTORS:
+        model = embedder()
+        made = [
+            (n, packed(run_to_end(model.embed(texts))))
+            for n, texts in pieces_of(dict(enumerate((said.text for said in thread.messages), 1)), model.count).items()
+        ]
+        _VECTORS[id(thread)] = Vectors8(model.dims).grown(made, len(thread.messages))
+    return _VECTORS[id(thread)]
+
+
+def run_to_end(coroutine: Any) -> Any:
+    return asyncio.run(coroutine)
+
+
 _PLAIN: dict[int, Any] = {}
 
 
@@ -212,6 +261,10 @@ METHODS: dict[str, Callable[[Thread, MemoryIndex, Question, int], Kept]] = {
     "economy": ours(Auto(recall_share=0.25)),
     "auto": ours(Auto()),
     "recall": ours(Auto(fill=True)),
+}
+BY_MEANING: dict[str, Callable[[Thread, MemoryIndex, Question, int], Kept]] = {
+    "auto, vectors": by_meaning(Auto(vectors=True)),
+    "recall, vectors": by_meaning(Auto(fill=True, vectors=True)),
 }
 
 
@@ -267,11 +320,13 @@ def main() -> None:
     parser.add_argument("data", nargs="?", default=os.environ.get("RESPUN_CONTEXT_DATA"))
     parser.add_argument("--quick", action="store_true", help="one budget each")
     parser.add_argument("--kinds", action="store_true", help="also by kind of question")
-    parser.add_argument("--only", help="methods, separated by commas")
+    parser.add_argument("--vectors", action="store_true", help="also by meaning")
+    parser.add_argument("--only", help="methods, separated by semicolons")
     given = parser.parse_args()
     if not given.data:
         sys.exit("Give the folder with the conversations, or set RESPUN_CONTEXT_DATA.")
-    methods = {name: METHODS[name] for name in (given.only.split(",") if given.only else METHODS)}
+    known = METHODS | BY_MEANING if given.vectors else METHODS
+    methods = {name: known[name] for name in (given.only.split(";") if given.only else known)}
     for name, load in (("LoCoMo", locomo), ("BEAM-100K", beam)):
         budgets = BUDGETS[name][1:2] if given.quick else BUDGETS[name]
         measure(name, list(load(Path(given.data))), methods, budgets, given.kinds)

@@ -5,7 +5,6 @@ where the literal stood; it leaves out what no server can serve. The server itse
 """
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +12,8 @@ from threading import Thread
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-import httpx2
+import shim_files
+from makers import Maker
 
 REWRITES = (
     "the ids `assistant_id`, `thread_id`, `message_id`, `run_id` and `step_id` become those of fresh objects",
@@ -22,54 +22,12 @@ REWRITES = (
     "`file_id` and `string`, where they stand for a file, become the id of an uploaded file",
     "attachments of messages and `tool_resources.file_search`, whose files are made up, and the tool "
     "`code_interpreter` of runs, which needs a sandbox on the machine, are left out",
+    "the model `gpt-6-astra` becomes one that the server offers",
+    *shim_files.REWRITES,
 )
 """What is done to requests; docs/conformance.md lists it."""
 
-WEATHER = {"type": "function", "function": {"name": "weather"}}
 _HEADERS = ("content-type", "openai-beta", "accept", "authorization")
-_LONGEST_WAIT = 10.0
-
-
-class Maker:
-    """Makes objects on the server."""
-
-    def __init__(self, base_url: str) -> None:
-        self.http = httpx2.Client(base_url=base_url, timeout=30)
-
-    def assistant(self) -> str:
-        body = {"model": "scripted", "instructions": "Be brief.", "tools": [WEATHER]}
-        return str(self._post("/assistants", body)["id"])
-
-    def thread(self, script: str = "@say Hi") -> str:
-        return str(self._post("/threads", {"messages": [{"role": "user", "content": script}]})["id"])
-
-    def file(self) -> str:
-        content = {"file": ("a.txt", b"Hello")}
-        answer = self.http.post("/files", data={"purpose": "assistants"}, files=content)
-        assert answer.status_code == 200, answer.text
-        return str(answer.json()["id"])
-
-    def message(self, thread: str) -> str:
-        return str(self._post(f"/threads/{thread}/messages", {"role": "user", "content": "@say Hi"})["id"])
-
-    def run(self, thread: str, status: str) -> dict[str, Any]:
-        """A run of the thread, once it has the status."""
-        run = self._post(f"/threads/{thread}/runs", {"assistant_id": self.assistant()})
-        until = time.monotonic() + _LONGEST_WAIT
-        while run["status"] != status:
-            assert time.monotonic() < until, run
-            time.sleep(0.002)
-            run = self.http.get(f"/threads/{thread}/runs/{run['id']}").json()
-        return run
-
-    def step(self, run: dict[str, Any]) -> str:
-        steps = self.http.get(f"/threads/{run['thread_id']}/runs/{run['id']}/steps").json()
-        return str(steps["data"][0]["id"])
-
-    def _post(self, path: str, body: Any) -> dict[str, Any]:
-        answer = self.http.post(path, json=body)
-        assert answer.status_code == 200, answer.text
-        return dict(answer.json())
 
 
 class Rewriting:
@@ -81,14 +39,17 @@ class Rewriting:
         self.method = method
         self.path = parts.path
         self.query = parts.query
-        self.body: Any = json.loads(body) if body else None
+        self.sent = body
+        self.body: Any = json.loads(body) if body[:1] in (b"{", b"[") else None
         self._run: dict[str, Any] | None = None
         self._rewrite_path()
         self._rewrite_query()
         if isinstance(self.body, dict):
             self._rewrite_body(self.body)
+        self.path, self.body = shim_files.rewritten(maker, self.method, self.path, self.body)
 
     def _rewrite_path(self) -> None:
+        self.path = self.path.replace("/models/gpt-6-astra", "/models/scripted")
         if "/assistant_id" in self.path:
             self.path = self.path.replace("/assistant_id", f"/{self._maker.assistant()}")
         if "/thread_id" not in self.path:
@@ -113,7 +74,13 @@ class Rewriting:
 
     def _rewrite_query(self) -> None:
         pairs = parse_qsl(self.query, keep_blank_values=True)
-        bogus = {("limit", "0"), ("after", "after"), ("before", "before"), ("run_id", "run_id")}
+        bogus = {
+            ("limit", "0"),
+            ("after", "after"),
+            ("before", "before"),
+            ("run_id", "run_id"),
+            ("purpose", "purpose"),
+        }
         self.query = urlencode([pair for pair in pairs if pair not in bogus])
 
     def _rewrite_body(self, body: dict[str, Any]) -> None:
@@ -138,6 +105,11 @@ class Rewriting:
             message.pop("attachments", None)
 
     @property
+    def content(self) -> bytes | None:
+        """The body as it is sent on; a form stays as it came."""
+        return (self.sent or None) if self.body is None else json.dumps(self.body).encode()
+
+    @property
     def target(self) -> str:
         return self.path + (f"?{self.query}" if self.query else "")
 
@@ -154,8 +126,7 @@ def shimmed(base_url: str) -> Iterator[str]:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             asked = Rewriting(maker, self.command, self.path, body)
             headers = {name: self.headers[name] for name in _HEADERS if name in self.headers}
-            content = None if asked.body is None else json.dumps(asked.body).encode()
-            answer = maker.http.request(asked.method, asked.target, content=content, headers=headers)
+            answer = maker.http.request(asked.method, asked.target, content=asked.content, headers=headers)
             self.send_response(answer.status_code)
             self.send_header("content-type", answer.headers.get("content-type", "application/json"))
             self.send_header("content-length", str(len(answer.content)))

@@ -1,4 +1,4 @@
-"""openai-python's own tests of assistants, threads, messages, runs and steps, from its sdist, through the shim.
+"""openai-python's own tests of the resources that the server has, from its sdist, through the shim.
 
 The sdist is downloaded by pip when this runs and is never kept in the repository.
 """
@@ -15,12 +15,24 @@ from pathlib import Path
 VERSION = "3.54.0"
 SHA256 = "2e393e63f8a38be6452806f9ef0b6534fecd6d41ab3b2165180dfce3599249cd"
 FILES = {
-    "Assistants": "test_assistants.py",
-    "Threads": "test_threads.py",
-    "Messages": "threads/test_messages.py",
-    "Runs": "threads/test_runs.py",
-    "Run steps": "threads/runs/test_steps.py",
+    "beta/test_assistants.py": "Assistants",
+    "beta/test_threads.py": "Threads",
+    "beta/threads/test_messages.py": "Messages",
+    "beta/threads/test_runs.py": "Runs",
+    "beta/threads/runs/test_steps.py": "Run steps",
+    "test_models.py": "Models",
+    "test_files.py": "Files",
+    "test_uploads.py": "Uploads",
+    "uploads/test_parts.py": "Uploads",
+    "test_vector_stores.py": "Vector stores",
+    "vector_stores/test_files.py": "Vector stores",
+    "vector_stores/test_file_batches.py": "Vector stores",
 }
+"""The files of tests, and the resource that each is about."""
+LEFT_OUT = "test_models and (method_delete or response_delete)"
+EXCEPTIONS = (
+    "the deletion of a model (15 tests), which is refused: whoever runs the server decides which models it offers",
+)
 
 
 @dataclass
@@ -47,9 +59,10 @@ def download(folder: Path, python: Path) -> Path:
 
 def run(source: Path, python: Path, base_url: str, report: Path) -> dict[str, Result]:
     """The outcome of each file's tests."""
-    tests = [f"tests/api_resources/beta/{file}" for file in FILES.values()]
+    tests = [f"tests/api_resources/{file}" for file in FILES]
+    options = ["-q", "-o", "addopts=", "--tb=line", "-k", f"not ({LEFT_OUT})", f"--junit-xml={report}"]
     subprocess.run(
-        [str(python), "-m", "pytest", "-q", "-o", "addopts=", "--tb=line", f"--junit-xml={report}", *tests],
+        [str(python), "-m", "pytest", *options, *tests],
         cwd=source,
         env={"PATH": os.environ["PATH"], "HOME": str(source), "TEST_API_BASE_URL": base_url},
         stdout=subprocess.DEVNULL,
@@ -59,9 +72,9 @@ def run(source: Path, python: Path, base_url: str, report: Path) -> dict[str, Re
 
 
 def _read(report: Path) -> dict[str, Result]:
-    results = {name: Result() for name in FILES}
+    results = {name: Result() for name in FILES.values()}
     modules = {
-        f"tests.api_resources.beta.{file.removesuffix('.py').replace('/', '.')}": name for name, file in FILES.items()
+        f"tests.api_resources.{file.removesuffix('.py').replace('/', '.')}": name for file, name in FILES.items()
     }
     for case in ElementTree.parse(report).iter("testcase"):
         module = case.get("classname", "").rpartition(".")[0]

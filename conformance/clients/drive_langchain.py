@@ -5,7 +5,10 @@ import warnings
 
 warnings.simplefilter("ignore")
 
-from langchain_classic.agents.openai_assistant import OpenAIAssistantRunnable
+try:
+    from langchain_classic.agents.openai_assistant import OpenAIAssistantRunnable
+except ImportError:
+    from langchain.agents.openai_assistant import OpenAIAssistantRunnable
 from langchain_community.agents.openai_assistant import OpenAIAssistantV2Runnable
 from langchain_core.agents import AgentFinish
 from langchain_core.tools import tool

@@ -70,6 +70,10 @@ class Config(Struct, frozen=True, kw_only=True):
     poll_after_ms: Annotated[
         int, _is("Server", "How soon polling clients should ask again, in milliseconds.", ge=1, le=60_000)
     ] = 250
+    file_batch_object: Annotated[
+        Literal["vector_store.file_batch", "vector_store.files_batch"],
+        _is("Server", "What `object` of a batch of files says: as OpenAI answered, or as its schema and SDKs have it."),
+    ] = "vector_store.file_batch"
 
     key: Annotated[
         str | None,
@@ -170,13 +174,27 @@ class Config(Struct, frozen=True, kw_only=True):
     embeddings_model: Annotated[str | None, _is("Files", "The model that the endpoint is asked for.")] = None
     embeddings_dimensions: Annotated[int, _is("Files", "How long the endpoint's vectors are.", ge=1, le=16_384)] = 1536
     embeddings_api_key: Annotated[str | None, _is("Files", "The key of the endpoint.", secret=True)] = None
+    rerank_base_url: Annotated[
+        str | None,
+        _is(
+            "Files",
+            "The address, up to and with `/v1`, of an endpoint whose `/rerank` (as of Cohere, Jina, vLLM or "
+            "llama-server) ranks what file search found. It is sent the queries and passages.",
+        ),
+    ] = None
+    rerank_model: Annotated[str | None, _is("Files", "The model that the rerank endpoint is asked for.")] = None
+    rerank_seconds: Annotated[
+        float, _is("Files", "How long a search waits to be reranked; then it answers as it is.", gt=0, le=60)
+    ] = 2.0
+    rerank_api_key: Annotated[str | None, _is("Files", "The key of the rerank endpoint.", secret=True)] = None
 
     code_interpreter: Annotated[
-        Literal["auto", "bwrap", "process", "off"],
+        Literal["auto", "bwrap", "process", "wasm", "remote", "off"],
         _is(
             "Code interpreter",
-            "What holds the Python that models write. `auto` takes the first that this machine can do; without one, "
-            "and when `off`, runs that ask for the tool are refused.",
+            "What holds the Python that models write. `auto` takes the first of bwrap, process and wasm that this "
+            "machine can do; without one, and when `off`, runs that ask for the tool are refused. `remote` sends code "
+            "and files to machines elsewhere, and needs a key.",
         ),
     ] = "auto"
     code_python: Annotated[
@@ -194,6 +212,9 @@ class Config(Struct, frozen=True, kw_only=True):
         int, _is("Code interpreter", "What all processes of a session may use together.", ge=64)
     ] = 1024
     code_disk_mib: Annotated[int, _is("Code interpreter", "What the files of a session may take.", ge=1)] = 512
+    code_files: Annotated[
+        int, _is("Code interpreter", "Files and folders of a session, at most.", ge=1, le=1_000_000)
+    ] = 10_000
     code_processes: Annotated[
         int, _is("Code interpreter", "Processes and threads of a session, at most.", ge=1, le=4096)
     ] = 64
@@ -210,6 +231,21 @@ class Config(Struct, frozen=True, kw_only=True):
         int, _is("Code interpreter", "Sessions at once; one more ends the one idle longest.", ge=1, le=1000)
     ] = 100
 
+    code_remote_key: Annotated[
+        str | None,
+        _is("Code interpreter", "The key of the provider of remote machines.", env="E2B_API_KEY", secret=True),
+    ] = None
+    code_remote_url: Annotated[
+        str, _is("Code interpreter", "Where remote machines are made: E2B, or a service of its interface.")
+    ] = "https://api.e2b.app"
+    code_remote_address: Annotated[
+        str,
+        _is("Code interpreter", "How a remote machine is reached; `{port}`, `{machine}` and `{domain}` are filled in."),
+    ] = "https://{port}-{machine}.{domain}"
+    code_remote_template: Annotated[
+        str, _is("Code interpreter", "What remote machines are made from; it must hold E2B's code interpreter.")
+    ] = "code-interpreter-v1"
+
     context_window: Annotated[
         int, _is("Context", "The tokens that a model holds which is not known, and whose upstream doesn't say.", ge=256)
     ] = 8192
@@ -221,6 +257,22 @@ class Config(Struct, frozen=True, kw_only=True):
             "quarter, a third or all that is left from before; `drop_middle` is what OpenAI described.",
         ),
     ] = "balanced"
+    context_vectors: Annotated[
+        bool,
+        _is(
+            "Context",
+            "Excerpts of long threads are also chosen by meaning, with the embedding model of file search; a run says "
+            "otherwise by `vectors` under `truncation_strategy`.",
+        ),
+    ] = False
+    context_digest: Annotated[
+        bool,
+        _is(
+            "Context",
+            "A run's model also makes a summary of what a long thread said before its window, behind the runs, each "
+            "time the window moves; a run says otherwise by `digest` under `truncation_strategy`.",
+        ),
+    ] = False
     exact_tokens: Annotated[
         bool,
         _is("Context", "Count with OpenAI's vocabulary, which takes 65 MB of memory; else tokens are estimated."),

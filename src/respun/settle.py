@@ -169,6 +169,8 @@ def _check(config: Config, environ: Mapping[str, str], file: str) -> None:
         raise ConfigError("heartbeat_seconds must be less than lease_seconds, or every lease would run out.")
     if config.embeddings == "endpoint" and not (config.embeddings_base_url and config.embeddings_model):
         raise ConfigError("embeddings = 'endpoint' needs embeddings_base_url and embeddings_model.")
+    if config.code_interpreter == "remote" and not config.code_remote_key:
+        raise ConfigError("code_interpreter = 'remote' needs the key of its provider: set E2B_API_KEY.")
     for name, route in config.models.items():
         _check_route(route, config, f'{file}: models."{name}"')
     for variable, where in _key_variables(config, file):
@@ -194,7 +196,10 @@ def _addresses(config: Config, file: str) -> list[tuple[str, str]]:
     named = [(one.base_url, f"{file}: upstreams.{name}: base_url") for name, one in config.upstreams.items()]
     openai = [(config.openai_base_url, "openai_base_url (OPENAI_BASE_URL)")]
     embeddings = [(config.embeddings_base_url, "embeddings_base_url")]
-    return [(address, where) for address, where in (*routes, *named, *openai, *embeddings) if address is not None]
+    rerank = [(config.rerank_base_url, "rerank_base_url")]
+    remote = [(config.code_remote_url, "code_remote_url")]
+    given = (*routes, *named, *openai, *embeddings, *rerank, *remote)
+    return [(address, where) for address, where in given if address is not None]
 
 
 def _key_variables(config: Config, file: str) -> list[tuple[str, str]]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from openai import OpenAI
+
 from plugins.command import Command, Server
 
 Serve = Callable[..., Server]
@@ -23,6 +25,22 @@ def test_a_folder_is_added_and_what_could_not_be_read_is_named(command: Command,
     assert "2 of 4 files can be searched." in added.stdout
     assert "empty.txt: The file could not be parsed because it is empty." in added.stderr
     assert "table.csv: Files with extensions [.csv] are not supported" in added.stderr
+
+
+def test_what_the_store_has_is_not_brought_again(command: Command, serve: Serve) -> None:
+    server = serve("--embeddings", "none")
+    (command.home / "notes").mkdir()
+    for number in range(6):
+        (command.home / "notes" / f"{number}.txt").write_text("The same in every file.")
+    with OpenAI(api_key="none", base_url=server.base_url) as sdk:
+        store = sdk.vector_stores.create().id
+        again = ("files", "add", "notes", "--url", server.base_url, "--store", store)
+        assert command(*again).returncode == 0
+        (command.home / "notes" / "6.txt").write_text("One more.")
+        (command.home / "notes" / "0.txt").write_text("Another text.")
+        assert "7 of 7 files" in command(*again).stdout
+        assert len(list(sdk.files.list())) == 8
+        assert sdk.vector_stores.retrieve(store).file_counts.completed == 8
 
 
 def test_a_key_is_taken_from_the_environment(command: Command, serve: Serve) -> None:

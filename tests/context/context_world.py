@@ -18,7 +18,7 @@ from respun.engine.clock import Clock
 from respun.engine.embeddings import Embeddings
 from respun.engine.engine import Engine, EngineSettings
 from respun.engine.library import Library
-from respun.engine.turns import Turns
+from respun.engine.turns import Recollection, Turns
 from respun.providers.scripted import Rule, Scripted
 from respun.providers.tokens import estimate
 from respun.store import contexts
@@ -102,10 +102,11 @@ async def world(
     window: int = 4_000,
     count: Any = estimate,
     provider: Provider | None = None,
+    recollection: Recollection = Recollection(),  # noqa: B008 frozen
 ) -> AsyncIterator[World]:
     backend = await open_backend(place)
     model = Scripted((*rules, Rule("@say Understood.", r"\A[^@]*\Z")))
-    turns = Turns(backend, provider or model, lambda name: window, count)
+    turns = Turns(backend, provider or model, lambda name: window, count, recollection=recollection)
     engine = Engine(backend, turns, Clock(), EngineSettings(sweep=0.1, flush=0.02))
     # No test here has files.
     nowhere = Path("/nonexistent")

@@ -102,3 +102,23 @@ def test_a_run_that_sent_nothing_has_no_context(sdk: OpenAI, ask: Callable[..., 
     assert run.incomplete_details.reason == "max_prompt_tokens"
     with pytest.raises(NotFoundError, match="has no context"):
         sdk.get(f"/threads/{run.thread_id}/runs/{run.id}/context", cast_to=object)
+
+
+def test_vectors_and_digest_are_told_of(ask: Callable[..., Any], sdk: OpenAI, thread: str) -> None:
+    strategy = {"type": "auto", "last_messages": None, "vectors": True, "digest": True, "max_context_tokens": 3000}
+    run = ask("What is the alarm code in Ghent?", truncation_strategy=strategy)
+    assert run.truncation_strategy.to_dict() == strategy
+    assert run.context["vectors"]["status"] in ("not_needed", "not_ready", "no_model", "late", "used")
+    assert run.context["digest"]["status"] == "not_ready"
+    assert run.context["digest"]["usage"] == {"prompt_tokens": 0, "completion_tokens": 0}
+    body = {"model": "scripted", "query": "Which code?", "max_prompt_tokens": 3000, "truncation_strategy": strategy}
+    shown: Any = sdk.post(f"/threads/{thread}/context", body=body, cast_to=object)
+    assert shown["context"]["digest"]["status"] in ("not_ready", "used")
+    assert "vectors" in shown["context"]
+
+
+def test_a_key_that_is_no_flag_is_refused(ask: Callable[..., Any]) -> None:
+    for key in ("vectors", "digest"):
+        with pytest.raises(BadRequestError) as refused:
+            ask("Hello?", truncation_strategy={"type": "auto", key: "yes"})
+        assert refused.value.param == f"truncation_strategy.{key}"

@@ -313,6 +313,38 @@ def test_a_call_that_the_end_of_a_server_cut_off_is_made_again(tmp_path: Path) -
         assert shown.endswith("False []\nwhole\n")
 
 
+def test_a_deleted_thread_takes_its_session_and_its_files_along(start_server: Start, tmp_path: Path) -> None:
+    os.environ["TMPDIR"] = str(tmp_path)
+    try:
+        server = start_server("--code-interpreter", "process")
+    finally:
+        del os.environ["TMPDIR"]
+    sdk = OpenAI(api_key="none", base_url=server.base_url, max_retries=0)
+    thread, other = thread_of(sdk), thread_of(sdk)
+    code = "import os\nif os.fork() == 0:\n    while True: pass\nopen('/mnt/data/left.bin', 'wb').write(b'x' * 1000)"
+    ask(sdk, thread, calls(code))
+    ask(sdk, other, calls("open('kept.bin', 'w').write('x')"))
+    assert len(list(tmp_path.rglob("left.bin"))) == 1
+    sdk.beta.threads.delete(thread)
+    assert list(tmp_path.rglob("left.bin")) == []
+    assert len(list(tmp_path.rglob("kept.bin"))) == 1, "another thread keeps its own"
+    server.process.send_signal(signal.SIGKILL)
+    server.process.wait()
+    deadline = time.monotonic() + 20
+    while list(tmp_path.glob("respun-sessions-*")):
+        assert time.monotonic() < deadline, "what a killed server left is removed by its fork server"
+        time.sleep(0.05)
+
+
+def test_a_thread_that_is_deleted_while_its_code_runs_ends_it(coding: OpenAI) -> None:
+    thread = thread_of(coding)
+    coding.beta.threads.messages.create(thread, role="user", content=calls("1", "while True: pass"))
+    run = coding.beta.threads.runs.create(thread_id=thread, assistant_id=assistant(coding))
+    _wait_for_cells(coding, run, 2)
+    coding.beta.threads.delete(thread)
+    assert outcome(coding, "'usable'") == "'usable'\n"
+
+
 def test_where_it_is_switched_off_runs_are_refused_with_the_reason(start_server: Start) -> None:
     server = start_server("--code-interpreter", "off")
     with OpenAI(api_key="none", base_url=server.base_url, max_retries=0) as sdk:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from respun.core.chat import TextDelta
 from respun.core.machine import Cited
 from respun.engine.annotate import Annotator, Source
+from respun.engine.tools import marker
 
 SOURCES = {
     "【0:1†menu.txt】": Source("file-1", "tacos on Thursday"),
@@ -54,6 +55,23 @@ def test_a_marker_that_was_shown_is_a_citation_with_its_quote() -> None:
     cited = [piece for piece in pieces if isinstance(piece, Cited)]
     assert [(note.start, note.end, note.file) for note in cited[0].annotations] == [(15, 29, "file-1")]
     assert cited[0].annotations[0].quote == "tacos on Thursday"  # type: ignore[union-attr]
+
+
+@given(st.lists(PARTS, max_size=12), st.integers(1, 7))
+def test_every_marker_that_was_shown_is_found_whatever_stands_around_it(parts: list[str], step: int) -> None:
+    text = "".join(parts)
+    pieces = read([text[i : i + step] for i in range(0, len(text), step)])
+    notes = [note for piece in pieces if isinstance(piece, Cited) for note in piece.annotations]
+    assert sum(note.text.startswith("【") for note in notes) == text.count("【0:1†menu.txt】")
+
+
+def test_a_name_with_brackets_or_without_end_makes_a_marker_that_is_found() -> None:
+    for name in ("【draft】 menu.txt", "x" * 1000, "notes🌮漢字.txt"):
+        shown = marker(0, 1, name)
+        annotator = Annotator({shown: Source("file-1")})
+        pieces = [piece for letter in f"🌮 {shown}." for piece in annotator.feed(letter)] + annotator.end()
+        (note,) = [note for piece in pieces if isinstance(piece, Cited) for note in piece.annotations]
+        assert (note.start, note.end) == (2, 2 + len(shown))
 
 
 def test_an_invented_marker_stays_text() -> None:

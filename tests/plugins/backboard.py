@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from secrets import token_hex
@@ -37,13 +37,20 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def at_home(folder: Path, model: Provider, settings: Settings | None = None) -> AsyncIterator[str]:
-    """The address of the dialect; its paths begin there, without `/api`."""
+async def at_home(
+    folder: Path,
+    model: Provider,
+    settings: Settings | None = None,
+    embeddings: Callable[[], Awaitable[Embedder]] | None = None,
+) -> AsyncIterator[str]:
+    """The address of the dialect; its paths begin there, without `/api`. Without `embeddings` words alone decide."""
     backend = await open_backend(folder / "data")
     engine = Engine(backend, Turns(backend, model, lambda name: 8192, len), Clock(), _SETTINGS)
     await engine.start()
     blobs = DiskBlobs(folder / "blobs", lambda: token_hex(16))
-    library = Library(backend, blobs, Embeddings(_no_model, monotonic), engine.clock, folder / "indexes", len)
+    library = Library(
+        backend, blobs, Embeddings(embeddings or _no_model, monotonic), engine.clock, folder / "indexes", len
+    )
     await library.start()
     dialect = application(Workspace(backend, engine, _no_cards, library=library), settings)
 

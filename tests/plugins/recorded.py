@@ -17,7 +17,7 @@ from plugins.upstream import DONE, chunk, event
 
 NAME = "openai-recordings.jsonl"
 LINES = 306
-_OURS = re.compile(r"^/(assistants|threads|models)\b")
+_OURS = re.compile(r"^/(assistants|threads|models|files|uploads|vector_stores)\b")
 _GOING = ("queued", "in_progress")
 _LONGEST_ANSWER = 20.0
 

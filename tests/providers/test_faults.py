@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from email.utils import formatdate
+from gzip import compress
 from typing import Any
 
 import aiohttp
@@ -383,6 +384,16 @@ ODD: dict[str, tuple[Callable[[], Reply], str | None]] = {
     "a line beyond the cap": (lambda: streamed(*saying("x" * (1 << 21))), "broken"),
     "nothing but [DONE]": (lambda: streamed(), "broken"),
     "nothing at all": (lambda: Reply([]), "broken"),
+    "compressed, though it was asked not to": (
+        lambda: Reply([compress(b"".join(map(event, saying("Hi"))) + DONE)], headers={"Content-Encoding": "gzip"}),
+        None,
+    ),
+    "not compressed, though it says so": (lambda: replace(GOOD, headers={"Content-Encoding": "gzip"}), "broken"),
+    "an encoding that nobody knows": (lambda: replace(GOOD, headers={"Content-Encoding": "dust"}), None),
+    "usage without choices": (
+        lambda: streamed(*saying("Hi"), {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 1}}),
+        None,
+    ),
     "an error object": (lambda: streamed({"error": {"message": "ran out of memory"}}), "server"),
     "an error text": (lambda: streamed({"error": "ran out of memory"}), "server"),
     "an overloaded error": (lambda: streamed({"error": {"message": "slow down", "code": 429}}), "rate_limited"),

@@ -43,6 +43,28 @@ def test_the_most_particular_route_wins(name: str, choices: list[Choice]) -> Non
     assert list(ROUTES.choices(name)) == choices
 
 
+@pytest.mark.parametrize(
+    ("name", "choices"),
+    [
+        ("house/llama", [Choice("house", "llama")]),
+        ("house/gpt-4o", [Choice("house", "gpt-4o")]),
+        ("openai/gpt-4o", [Choice("azure", "gpt-4o")]),
+        ("azure/gpt-4o", [Choice("azure", "gpt-4o")]),
+        ("openai/o9", [Choice("openai", "o9")]),
+        ("house/fixed", [Choice("house", "qwen"), Choice("openai", "fixed")]),
+        ("vendor/model", [Choice("any", "vendor/model")]),
+        ("house/", [Choice("any", "house/")]),
+    ],
+)
+def test_a_name_may_begin_with_its_upstream(name: str, choices: list[Choice]) -> None:
+    routes = [route("*", "any"), route("gpt-*", "azure"), route("fixed", "house=qwen", "openai")]
+    assert list(Routes(routes, ("any", "azure", "house", "openai")).choices(name)) == choices
+
+
+def test_openais_vendor_is_left_out_where_everything_goes_one_way() -> None:
+    assert Routes([route("*", "any")]).choices("openai/gpt-4o") == (Choice("any", "gpt-4o"),)
+
+
 def test_without_a_rest_route_a_strange_name_has_no_choice() -> None:
     assert Routes([route("gpt-*", "a")]).choices("llama") == ()
 

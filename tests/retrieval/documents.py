@@ -1,6 +1,7 @@
 """Small real documents, made here: PDF, Word, PowerPoint, Excel, OpenDocument."""
 
 import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -123,3 +124,65 @@ def odt(*paragraphs: str) -> bytes:
     text = 'xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0"'
     body = "".join(f"<text:p>{each}</text:p>" for each in paragraphs)
     return archive({"mimetype": "application/vnd.oasis.opendocument.text", "content.xml": f"<o {text}>{body}</o>"})
+
+
+def doc(text: str, *, wide: bool = False, flags: int = 0, notes: str = "") -> bytes:
+    """A document of Word 97: its text in one piece, of one byte a character or of two."""
+    whole = text + notes
+    content = whole.encode("utf-16-le" if wide else "cp1252")
+    at = 0x600
+    head = bytearray(at)
+    struct.pack_into("<HH", head, 0, 0xA5EC, 193)
+    struct.pack_into("<H", head, 0x0A, flags | 0x0200)
+    struct.pack_into("<II", head, 0x4C, len(text), len(notes))
+    pieces = struct.pack("<II", 0, len(whole)) + struct.pack("<HIH", 0, at if wide else at * 2 | 1 << 30, 0)
+    table = b"\1\2\0ab" + b"\2" + struct.pack("<I", len(pieces)) + pieces
+    struct.pack_into("<II", head, 0x01A2, 0, len(table))
+    return compound({"WordDocument": bytes(head) + content, "1Table": table})
+
+
+def compound(streams: Mapping[str, bytes]) -> bytes:
+    """A compound file with sectors of 512 bytes and all streams in them: none is small enough to be elsewhere."""
+    size, end = 512, 0xFFFFFFFE
+    sectors: list[bytes] = []
+    table: list[int] = []
+
+    def put(content: bytes) -> int:
+        first = len(sectors)
+        count = max(1, -(-len(content) // size))
+        for number in range(count):
+            sectors.append(content[number * size : (number + 1) * size].ljust(size, b"\0"))
+            table.append(first + number + 1 if number + 1 < count else end)
+        return first
+
+    def entry(name: str, kind: int, start: int, length: int) -> bytes:
+        spelled = name.encode("utf-16-le") + b"\0\0"
+        return struct.pack(
+            "<64sHBB3I16sI8s8sIII",
+            spelled,
+            len(spelled),
+            kind,
+            1,
+            *[0xFFFFFFFF] * 3,
+            b"",
+            0,
+            b"",
+            b"",
+            start,
+            length,
+            0,
+        )
+
+    entries = [entry("Root Entry", 5, end, 0)]
+    entries += [entry(name, 2, put(content), len(content)) for name, content in streams.items()]
+    directory = put(b"".join(entries))
+    tables = -(-(len(sectors) + 1) // (size // 4)) + 1
+    places = [len(sectors) + number for number in range(tables)]
+    table += [0xFFFFFFFD] * tables
+    packed = struct.pack(f"<{len(table)}I", *table).ljust(tables * size, b"\xff")
+    header = struct.pack(
+        "<8s16sHHHHH6sIIIIIIIII", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"", 62, 3, 0xFFFE, 9, 6, b"", 0, tables,
+        directory, 0, 0, end, 0, end, 0,
+    )  # fmt: skip
+    header += struct.pack("<109I", *places, *[0xFFFFFFFF] * (109 - tables))
+    return header + b"".join(sectors) + packed

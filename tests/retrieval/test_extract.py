@@ -2,12 +2,16 @@
 
 import os
 import socket
+import struct
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from random import Random
 
 import pytest
-from documents import archive, assembled, docx, odt, pdf, pdf_of_operators, pptx, xlsx
+from corpus import WHOLE, mutants
+from documents import archive, assembled, compound, doc, docx, odt, pdf, pdf_of_operators, pptx, xlsx
 
 from respun.retrieval.extract import Extracted, Extractor, Limits, Unreadable, refusal
 
@@ -72,6 +76,41 @@ def test_a_workbook_gives_a_line_a_row(read: Read) -> None:
 
 def test_an_open_document_gives_its_paragraphs(read: Read) -> None:
     assert read(odt("Guten Tag", "Auf Wiedersehen"), "a.odt").text == "Guten Tag\nAuf Wiedersehen"
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_document_of_word_97_gives_its_text_and_notes(read: Read, wide: bool) -> None:
+    field = "see \x13 HYPERLINK \x13 QUOTE \x14x\x15 \x14the site\x15."
+    text = f"Größe – “quoted”\rname\x07price\x07\x07tea\x073\x07\x07{field}\r"
+    found = read(doc(text, wide=wide, notes="A footnote.\r"), "old.doc")
+    assert found.format == "doc"
+    assert found.text == "Größe – “quoted”\nname\tprice\ntea\t3\nsee the site.\nA footnote."
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "sentence"),
+    [
+        (doc("secret", flags=0x0100), "invalid_file", "it is encrypted"),
+        (compound({"EncryptedPackage": b"x" * 5000}), "invalid_file", "it is encrypted"),
+        (compound({"PowerPoint Document": b"x"}), "unsupported_file", "save it as .pptx"),
+        (compound({"WordDocument": struct.pack("<HHQ", 0xA5DC, 101, 0)}), "unsupported_file", "Word before 97"),
+        (doc("cut")[:1500], "invalid_file", "The file could not be parsed"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 3000, "invalid_file", "its sectors"),
+    ],
+    ids=["encrypted", "encrypted docx", "ppt", "word 6", "cut", "zeros"],
+)
+def test_a_compound_file_that_is_not_read_says_why(
+    fault: Callable[..., Unreadable], content: bytes, code: str, sentence: str
+) -> None:
+    failure = fault(content, "old.doc")
+    assert (failure.code, sentence in failure.message) == (code, True), failure.message
+
+
+def test_a_word_file_gives_its_headers_and_footers(read: Read) -> None:
+    part = "<w:hdr xmlns:w='w'><w:p><w:r><w:t>{}</w:t></w:r></w:p></w:hdr>"
+    parts = {f"word/{name}1.xml": part.format(name) for name in ("document", "header", "footer")}
+    parts["word/document.xml"] = parts.pop("word/document1.xml")
+    assert read(archive(parts), "a.docx").text.split() == ["document", "footer", "header"]
 
 
 def test_html_gives_its_words_without_scripts(read: Read) -> None:
@@ -222,6 +261,40 @@ def test_a_nursery_that_was_killed_is_started_again(tmp_path: Path) -> None:
         nursery._process.kill()
         nursery._process.wait()
         assert extractor.extract(path, "a.txt").text == "again"
+
+
+def test_damaged_files_are_read_or_refused_and_harm_nothing(extractor: Extractor, read: Read, tmp_path: Path) -> None:
+    path = tmp_path / "given"
+    for name, content in mutants(Random(7), 90):
+        path.write_bytes(content)
+        with suppress(Unreadable):
+            extractor.extract(path, name)
+    for name, content in WHOLE.items():
+        assert read(content, name).text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("many.docx", archive({f"word/x{n}.xml": b"" for n in range(20_000)}), "The file is an archive"),
+        ("deep.docx", docx("<w:r>" * 200_000 + "</w:r>" * 200_000), "The file could not be parsed"),
+        ("quine.docx", archive({"word/document.xml": archive({"word/document.xml": b"x"})}), "not well-formed"),
+        ("ext.docx", docx("&x;", prolog='<!DOCTYPE x [<!ENTITY x SYSTEM "file:///etc/passwd">]>'), "XML entities"),
+    ],
+)
+def test_an_attack_fails_with_its_reason(
+    fault: Callable[..., Unreadable], name: str, content: bytes, sentence: str
+) -> None:
+    assert sentence in fault(content, name).message
+
+
+def test_one_line_without_end_is_read(read: Read) -> None:
+    assert len(read(b"word " * 1_000_000, "a.json").text) == 4_999_999
+
+
+def test_a_pdf_of_ten_thousand_pages_is_read(read: Read) -> None:
+    found = read(pdf([f"Page {number}" for number in range(1, 10_001)]), "a.pdf")
+    assert found.page_at(found.text.index("Page 9999")) == 9999
 
 
 def test_names_are_refused_with_openais_sentence() -> None:

@@ -30,6 +30,7 @@ class Provider:
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator["Provider"]:
         app = web.Application(client_max_size=64 << 20)
+        app.router.add_get("/sandboxes", self.machines_of)
         app.router.add_post("/sandboxes", self.make)
         app.router.add_post("/sandboxes/{machine}/timeout", self.renew)
         app.router.add_delete("/sandboxes/{machine}", self.end)
@@ -46,6 +47,11 @@ class Provider:
         finally:
             await runner.cleanup()
             await self.sandbox.aclose()
+
+    async def machines_of(self, request: web.Request) -> web.Response:
+        if request.headers.get("X-API-Key") != KEY:
+            raise web.HTTPUnauthorized
+        return web.json_response([{"sandboxID": machine} for machine in self.machines])
 
     async def make(self, request: web.Request) -> web.Response:
         if request.headers.get("X-API-Key") != KEY:

@@ -152,6 +152,37 @@ while True:
         pass
 """
 
+_NAMELESS = """
+import time
+kept = []
+for number in range(6):
+    kept.append(open(f"none-{number}", "wb"))
+    os.unlink(f"none-{number}")
+    kept[-1].write(b"0" * (40 << 20))
+    kept[-1].flush()
+time.sleep(2)
+"""
+_MAPPED = """
+import mmap, time
+kept = []
+for number in range(6):
+    with open(f"none-{number}", "w+b") as file:
+        file.write(b"0" * (40 << 20))
+        file.flush()
+        kept.append(mmap.mmap(file.fileno(), 40 << 20))
+    os.unlink(f"none-{number}")
+time.sleep(2)
+"""
+_IN_FLIGHT = """
+a, b = socket.socketpair()
+for number in range(6):
+    with open(f"none-{number}", "wb") as file:
+        os.unlink(f"none-{number}")
+        file.write(b"0" * (40 << 20))
+        file.flush()
+        socket.send_fds(a, [b"x"], [file.fileno()])
+"""
+
 SLOW = (
     "forks without end",
     "three times the memory",
@@ -246,6 +277,23 @@ PROBES = tuple(
             "null = subprocess.DEVNULL\nr = subprocess.run(['su', '-c', 'id'], capture_output=True, stdin=null)\n"
             "assert b'uid=0' in r.stdout and os.getuid() != 0",
         ),
+        (
+            "list the descriptors of its parent",
+            "assert PID and os.listdir(f'/proc/{os.getppid()}/fd') and os.getppid() > 1",
+        ),
+        ("read kernel's keys", "assert open('/proc/keys').read()"),
+        ("run from memory", "os.execv(f'/proc/self/fd/{os.memfd_create(chr(120))}', ['x'])"),
+        (
+            "link a file of the host and change it",
+            "os.link(os.__file__, 'hard'); os.chmod('hard', 0); open('hard', 'a')",
+        ),
+        (
+            "give a file the right of its owner",
+            "os.close(os.open('suid', os.O_CREAT | os.O_WRONLY, 0o4755))\n"
+            "os.chmod('suid', 0o4755); assert os.stat('suid').st_uid != os.getuid()",
+        ),
+        ("take real-time priority", "os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))"),
+        ("share memory of System V", "assert libc.shmget(0, 4096, 0o1777) >= 0"),
         ("type into a terminal", "fcntl.ioctl(os.open('/dev/tty', os.O_RDWR), 0x5412, b'x')"),
         ("raise its own limits", "resource.setrlimit(resource.RLIMIT_AS, (-1, -1))"),
         ("leave the process group", "os.setsid()"),
@@ -258,6 +306,10 @@ PROBES = tuple(
         ("memory that no process maps", _PAGES_OF_NONE),
         ("memory in files without a name", f"for _ in range(24): os.write(os.memfd_create('x'), b'x' * {FILE})"),
         ("a full disk by several files", _FILL),
+        ("a full disk by files without a name", _NAMELESS),
+        ("a full disk by mapped files without a name", _MAPPED),
+        ("a full disk by files in flight", _IN_FLIGHT),
+        ("hide what it holds open", "assert libc.prctl(4, 0, 0, 0, 0) == 0"),
         ("one file too big", f"open('big', 'wb').write(b'0' * {FILE + MIB})"),
         ("shared memory files", "open('/dev/shm/x', 'wb').write(b'0' * (100 << 20))"),
         ("too many files", _MANY),

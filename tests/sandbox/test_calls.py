@@ -175,6 +175,14 @@ async def test_a_child_that_returns_from_the_cell_answers_nothing(sandbox: Local
     assert (await sandbox.run(fresh, "7")).logs == "7\n"
 
 
+@pytest.mark.parametrize("how", ["import sys; sys.stdout.close()", "import os; os.close(1); os.close(2)"])
+async def test_closed_output_is_open_again_in_the_next_call(sandbox: Local, fresh: str, how: str) -> None:
+    await sandbox.create(fresh)
+    await sandbox.run(fresh, "x = 42")
+    await sandbox.run(fresh, how)
+    assert (await sandbox.run(fresh, "print(x)")).logs == "42\n"
+
+
 async def test_daemons_end_with_their_session(sandbox: Local, fresh: str) -> None:
     await sandbox.create(fresh)
     code = """

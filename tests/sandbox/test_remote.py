@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from respun.sandbox.ports import BadFile, NoSandbox, NoSession, Settings
-from respun.sandbox.remote import Account, Remote
+from respun.sandbox.ports import Account, BadFile, NoSandbox, NoSession, Settings
+from respun.sandbox.remote import Remote
 from sandbox.backends import make
 from sandbox.e2b import KEY, Provider
 

@@ -1,9 +1,13 @@
-"""`respun files`: bring files to a running server and into a vector store, and watch them being read."""
+"""`respun files`: bring files to a running server and into a vector store, and watch them being read.
+
+Each file is put into the store with its path and its SHA-256 as attributes: so who is interrupted brings only the rest.
+"""
 
 import asyncio
+import hashlib
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
 _ADDRESS: Final = "http://127.0.0.1:8484/v1"
 _LOOK_SECONDS: Final = 0.5
 _WIDTH: Final = 40
+_AT_ONCE: Final = 4
+_LONGEST_PATH: Final = 512
 
 
 @click.group()
@@ -32,20 +38,30 @@ def files() -> None:
 def add(paths: tuple[Path, ...], store: str | None, name: str | None, url: str) -> None:
     """Upload files, and all files below folders, into a vector store, and wait until each has been read.
 
+    After an interruption the same with --store brings what the store has not got yet, and what could not be read.
+
     A key, where the server wants one, is taken from RESPUN_KEY.
     """
     chosen = [path for given in paths for path in _below(given)]
     if not chosen:
         raise Refusal("There is no file below these paths.")
     progress = _bar if sys.stdout.isatty() else _line
+    failed: list[tuple[str, str]] = []
+    why: BaseException | None = None
     try:
         failed = asyncio.run(_add(url.rstrip("/"), chosen, store, name or paths[0].resolve().name, progress))
-    except (OSError, _Refused) as error:
-        raise click.ClickException(f"{url}: {error}. Is the server running? `respun serve` starts one.") from None
+    except* (OSError, _Refused) as errors:
+        why = _first(errors)
+    if why:
+        raise click.ClickException(f"{url}: {why}. Is the server running? `respun serve` starts one.")
     for path, reason in failed:
         click.echo(f"  not read: {path}: {reason}", err=True)
     if failed:
         raise click.exceptions.Exit(1)
+
+
+def _first(errors: BaseExceptionGroup[Any]) -> BaseException:
+    return next((_first(each) if isinstance(each, BaseExceptionGroup) else each) for each in errors.exceptions)
 
 
 class _Refused(Exception):
@@ -71,20 +87,73 @@ async def _add(
     async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:
         if store is None:
             store = (await _ask(session, "POST", f"{url}/vector_stores", json={"name": name[:256]}))["id"]
-        failed: list[tuple[str, str]] = []
-        names: dict[str, str] = {}
-        for number, path in enumerate(paths, 1):
-            try:
-                file = await _upload(session, url, path)
-                await _ask(session, "POST", f"{url}/vector_stores/{store}/files", json={"file_id": file})
-                names[file] = str(path)
-            except _Refused as refused:
-                failed.append((str(path), str(refused)))
-            progress("uploaded", number, len(paths))
-        await _watch(session, f"{url}/vector_stores/{store}", set(names), progress)
-        failed += [(names[file], why) for file, why in await _faults(session, f"{url}/vector_stores/{store}", names)]
+            click.echo(f"Vector store {store}; should this be interrupted, go on with --store {store}.")
+        bringing = _Bringing(session, url, store, len(paths), progress)
+        await bringing.bring(paths)
+        await _watch(session, bringing.address, set(bringing.names), progress)
+        failed = bringing.refused
+        failed += [(bringing.names[id], why) for id, why in await _faults(session, bringing.address, bringing.names)]
         click.echo(f"{store}: {len(paths) - len(failed)} of {len(paths)} files can be searched.")
         return failed
+
+
+class _Bringing:
+    """Several files at once on their way into a store; `names` are the paths of those that are in it, by id."""
+
+    def __init__(
+        self, session: "ClientSession", url: str, store: str, total: int, progress: Callable[[str, int, int], None]
+    ) -> None:
+        self.address = f"{url}/vector_stores/{store}"
+        self.names: dict[str, str] = {}
+        self.refused: list[tuple[str, str]] = []
+        self._session = session
+        self._url = url
+        self._total = total
+        self._progress = progress
+        self._done = 0
+        self._there: dict[tuple[str, str], str] = {}
+
+    async def bring(self, paths: list[Path]) -> None:
+        held = await _pages(self._session, f"{self.address}/files?order=asc")
+        self._there = {
+            _mark(one["attributes"]): one["id"] for one in held if one["status"] in ("in_progress", "completed")
+        }
+        waiting = iter(paths)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(_AT_ONCE):
+                group.create_task(self._some(waiting))
+
+    async def _some(self, waiting: Iterator[Path]) -> None:
+        for path in waiting:
+            try:
+                self.names[await self._one(path)] = str(path)
+            except _Refused as refused:
+                self.refused.append((str(path), str(refused)))
+            except (PermissionError, FileNotFoundError) as fault:
+                self.refused.append((str(path), fault.strerror or "it can't be opened"))
+            self._done += 1
+            self._progress("uploaded", self._done, self._total)
+
+    async def _one(self, path: Path) -> str:
+        attributes = {"path": str(path)[-_LONGEST_PATH:], "sha256": await asyncio.to_thread(_digest, path)}
+        if there := self._there.get(_mark(attributes)):
+            return there
+        file = await _upload(self._session, self._url, path)
+        try:
+            await _ask(self._session, "POST", f"{self.address}/files", json={"file_id": file, "attributes": attributes})
+        except _Refused:
+            await _ask(self._session, "DELETE", f"{self._url}/files/{file}")
+            raise
+        return file
+
+
+def _mark(attributes: dict[str, Any]) -> tuple[str, str]:
+    return str(attributes.get("path")), str(attributes.get("sha256"))
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 async def _upload(session: "ClientSession", url: str, path: Path) -> str:
@@ -127,11 +196,18 @@ async def _pages(session: "ClientSession", address: str) -> list[dict[str, Any]]
 
 
 async def _ask(session: "ClientSession", method: str, address: str, **body: Any) -> dict[str, Any]:
-    async with session.request(method, address, **body) as answer:
-        given: dict[str, Any] = await answer.json(content_type=None)
-        if answer.status != 200:
-            raise _Refused(given["error"]["message"])
-        return given
+    import aiohttp
+
+    try:
+        async with session.request(method, address, **body) as answer:
+            given: dict[str, Any] = await answer.json(content_type=None)
+    except aiohttp.ClientError as fault:
+        raise ConnectionError(str(fault) or "the connection was lost") from fault
+    except ValueError as fault:
+        raise _Refused("the server answered something that is not JSON") from fault
+    if answer.status != 200:
+        raise _Refused(given["error"]["message"])
+    return given
 
 
 def _bar(done: str, number: int, total: int) -> None:

@@ -81,14 +81,12 @@ ResponseFormat = TextFormat | JsonObjectFormat | JsonSchemaFormat
 """None where one is expected means "auto"."""
 
 
-class Assistant(Struct, frozen=True):
+class Configuration(Struct, frozen=True, kw_only=True):
     """`temperature`, `top_p` and the rest are None where never given: the upstream's default then holds.
 
     `passages` is how many a search of its documents brings, where the tool does not say.
     """
 
-    id: str
-    created_at: float
     model: str
     name: str | None = None
     description: str | None = None
@@ -102,3 +100,10 @@ class Assistant(Struct, frozen=True):
     response_format: ResponseFormat | None = None
     passages: int | None = None
     memory: MemorySettings = MemorySettings()
+
+
+class Assistant(Configuration, frozen=True, kw_only=True):
+    """A configuration that is kept."""
+
+    id: str
+    created_at: float

@@ -4,29 +4,17 @@ from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from respun.core.assistants import Effort, Metadata, ResponseFormat, Tool, ToolResources
+from respun.core.assistants import Configuration, Effort, Metadata, ResponseFormat, Tool, ToolResources
 from respun.core.memories import MemoryMode, MemorySettings, MemoryUse
 from respun.core.runs import NamedToolChoice, Truncation
 from respun.core.threads import Attachment, Part, Role
 from respun.core.vector_stores import StoreDraft
 
 
-class AssistantDraft(Struct, frozen=True):
-    model: str
-    name: str | None = None
-    description: str | None = None
-    instructions: str | None = None
-    tools: tuple[Tool, ...] = ()
-    tool_resources: ToolResources = ToolResources()
-    metadata: Metadata = {}
-    temperature: float | None = None
-    top_p: float | None = None
-    reasoning_effort: Effort | None = None
-    response_format: ResponseFormat | None = None
+class AssistantDraft(Configuration, frozen=True, kw_only=True):
+    """`new_store`: a vector store to be made for it."""
+
     new_store: StoreDraft | None = None
-    """A vector store to be made for it."""
-    passages: int | None = None
-    memory: MemorySettings = MemorySettings()
 
 
 class AssistantChanges(Struct, frozen=True):

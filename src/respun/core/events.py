@@ -46,7 +46,7 @@ class ContextItem(Struct, frozen=True, omit_defaults=True):
     whose tool call or result it is; `to`: the same of the last of several. `parts`: characters from and to.
     """
 
-    kind: Literal["pinned", "window", "recalled", "dropped"]
+    kind: Literal["pinned", "digest", "window", "recalled", "dropped"]
     first: int
     last: int
     tokens: int = 0

@@ -4,22 +4,43 @@ A problem says what is wrong and, where it helps, what to do next. The first sen
 OpenAI's own, because clients match on it (contract section 5).
 """
 
-from typing import Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, Literal
 
 ProblemKind = Literal[
-    "invalid",  # 400
-    "unauthorized",  # 401
-    "forbidden",  # 403
-    "not_found",  # 404
-    "conflict",  # 409
-    "too_large",  # 413
-    "unsupported",  # 415
-    "unprocessable",  # 422
-    "rate_limited",  # 429
-    "broken",  # 500
-    "full",  # 507
-    "unavailable",  # 503
+    "invalid",
+    "unauthorized",
+    "forbidden",
+    "not_found",
+    "conflict",
+    "too_large",
+    "unsupported",
+    "unprocessable",
+    "rate_limited",
+    "broken",
+    "full",
+    "unavailable",
 ]
+
+
+STATUSES: Final[Mapping[ProblemKind, int]] = MappingProxyType(
+    {
+        "invalid": 400,
+        "unauthorized": 401,
+        "forbidden": 403,
+        "not_found": 404,
+        "conflict": 409,
+        "too_large": 413,
+        "unsupported": 415,
+        "unprocessable": 422,
+        "rate_limited": 429,
+        "broken": 500,
+        "full": 507,
+        "unavailable": 503,
+    }
+)
+"""The status of HTTP that each dialect answers with, unless its own contract says otherwise."""
 
 
 class Problem(Exception):

@@ -53,7 +53,37 @@ class Truncation(Struct, frozen=True, omit_defaults=True):
     window_keep: float | None = None
     fill: bool | None = None
     pins: bool | None = None
+    vectors: bool | None = None
+    digest: bool | None = None
     max_context_tokens: int | None = None
+
+
+VectorsStatus = Literal["used", "not_needed", "not_ready", "no_model", "late", "failed"]
+
+
+class Vectors(Struct, frozen=True, omit_defaults=True):
+    """Whether a run's excerpts were also chosen by meaning; `upto`: places of the thread that have vectors.
+
+    `not_needed`: the thread is short. `not_ready`: they are being made. `late`: the run did not wait for them.
+    """
+
+    status: VectorsStatus
+    model: str = ""
+    upto: int = 0
+
+
+class DigestUse(Struct, frozen=True, omit_defaults=True):
+    """Whether a summary of what was said before the window is sent; `upto`: places of the thread that it tells of.
+
+    `usage` is what making it has taken so far, all its calls together; it is in no run's usage. `not_needed`: the
+    thread fits. `not_ready`: it is being made. `too_long`: it would take too much of the room.
+    """
+
+    status: Literal["used", "not_needed", "not_ready", "too_long", "failed"]
+    tokens: int = 0
+    upto: int = 0
+    usage: Usage = Usage()
+    error: str = ""
 
 
 class Context(Struct, frozen=True):
@@ -80,6 +110,8 @@ class Context(Struct, frozen=True):
     ms: float
     start_before: int = 1
     cleared_before: int = 1
+    vectors: Vectors | None = None
+    digest: DigestUse | None = None
 
 
 class GivenFile(Struct, frozen=True):

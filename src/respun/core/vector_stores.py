@@ -35,7 +35,8 @@ class FileFault(Struct, frozen=True):
 
 
 class VectorStore(Struct, frozen=True):
-    """`place` and `change` are the store's own: where its rows are, and how often what can be found has changed."""
+    """`place`, `change` and `model` are the store's own: where its rows are, how often what can be found has changed,
+    and whose vectors are searched."""
 
     id: str
     created_at: float
@@ -46,6 +47,7 @@ class VectorStore(Struct, frozen=True):
     last_active_at: float = 0.0
     place: int = 0
     change: int = 0
+    model: str = ""
 
     @property
     def expires_at(self) -> int | None:
@@ -146,7 +148,8 @@ class StoreChanges(Struct, frozen=True):
 class Question(Struct, frozen=True):
     """What is searched for. `filters` is JSON of the contract's form; the threshold is on scores of 0 to 1.
 
-    `text_weight` is the share of the words in a score, 0 to 1; None lets the language of the texts decide.
+    `text_weight` is the share of the words in a score, 0 to 1; None lets the language of the texts decide. `rerank`:
+    by the reranker too, if there is one.
     """
 
     queries: tuple[str, ...]
@@ -154,16 +157,19 @@ class Question(Struct, frozen=True):
     max_results: int = 10
     score_threshold: float = 0.0
     text_weight: float | None = None
+    rerank: bool = True
 
 
 class Reason(Struct, frozen=True):
-    """Why a passage was found: by which query, and its rank (from 1) and score in each leg that knows it."""
+    """Why a passage was found: by which query, its rank (from 1) and score in each leg that knows it, and what a
+    reranker gave it."""
 
     query: str
     word_rank: int | None = None
     bm25: float | None = None
     vector_rank: int | None = None
     cosine: float | None = None
+    rerank_score: float | None = None
 
 
 class Passage(Struct, frozen=True):

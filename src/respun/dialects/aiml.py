@@ -28,7 +28,7 @@ _CREATED: Final = {"create_assistant": 201, "create_message": 201, "create_run":
 def application(ws: Workspace, dialect: Dialect) -> ASGIApp:
     """What answers at the root. `dialect` is OpenAI's as this server has it set: limits and waits are taken from it."""
     given = replace(dialect, name="aiml", strict=True, answers=_CREATED, error_body=error_body)
-    plain = replace(dialect, name="aiml", strict=False, error_body=error_body)
+    plain = replace(dialect, name="aiml", strict=False, error_body=error_body, batch_object="vector_store.files_batch")
     return _Root(openai_application(ws, given), openai_application(ws, plain))
 
 

@@ -17,7 +17,7 @@ FILES: Final = "sandbox:/mnt/data/"
 _OPENING: Final = "【"
 _CLOSING: Final = "】"
 _LONGEST: Final = 300
-_PATH_ENDS: Final = re.compile(r"""[\s)\]"'<>`]""")
+_PATH_ENDS: Final = re.compile(r"""[\s)\]"'<>`【]""")
 
 Piece = TextDelta | Cited
 
@@ -75,7 +75,8 @@ class Annotator:
             text = text.rstrip(".,;:!?")  # the end of the sentence, not of the name
         source = self._sources.get(text)
         if source is None:
-            return self._text(len(text))
+            # What is none may hold one: 【so 【0:1†name】.
+            return self._text(1 + _first_opening(text[1:]))
         start, end = self._at, self._at + len(text)
         self._take(len(text))
         note: Annotation = (

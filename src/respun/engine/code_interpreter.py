@@ -5,6 +5,7 @@ session, so a call that was cut off by the end of a server is simply made again,
 """
 
 import asyncio
+import contextlib
 from typing import Final
 
 from respun import telemetry
@@ -13,6 +14,7 @@ from respun.core.assistants import CodeInterpreterTool
 from respun.core.code import code_of, without_fence
 from respun.core.events import Output
 from respun.core.pages import PageRequest
+from respun.core.problems import Problem
 from respun.core.runs import Run, ToolCall
 from respun.engine.annotate import FILES
 from respun.engine.code_files import Desk, Taken, forget_lost, give, take
@@ -68,6 +70,15 @@ class CodeInterpreter:
         if isinstance(opened, Sessions):
             closing = asyncio.create_task(opened.__aexit__())
             await asyncio.wait((closing,), timeout=_LONGEST_STOP)
+
+    async def forget(self, thread: str) -> None:
+        """The thread is gone: its session ends, and what it wrote is removed. Never fails."""
+        if self._opening is None or not self._opening.done():
+            return
+        opened = await self._opened()
+        if isinstance(opened, Sessions):
+            with contextlib.suppress(Problem):  # a remote machine that cannot be told ends by its own clock
+                await opened.close(thread)
 
     async def missing(self) -> str | None:
         opened = await self._opened()

@@ -7,22 +7,25 @@ asked for what the question needs; the fitter itself is `respun.core.context`.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, cast
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from respun.core import chat
 from respun.core.context.fit import Ask, fit
 from respun.core.context.joined import Joined
 from respun.core.context.languages import Language
+from respun.core.context.meaning import Meant
 from respun.core.context.passages import Count
 from respun.core.context.recent import Recent
 from respun.core.context.selection import DoesNotFit, Excerpt, Kept, Selection, WindowState
-from respun.core.context.strategies import Strategy
+from respun.core.context.strategies import Auto, Strategy
 from respun.core.context.words import guess_language
 from respun.core.events import ContextItem
-from respun.core.runs import Context, TruncationType
+from respun.core.runs import Context, DigestUse, TruncationType, Vectors
 from respun.core.threads import Message
+from respun.engine.digests import Digests, Shown
 from respun.engine.history import Item, Newest, load_entries, read_newest
 from respun.engine.indexing import Indexing
+from respun.engine.meanings import Asked, Meaning, Meanings
 from respun.store import contexts
 from respun.store.backend import Backend, Tx
 from respun.store.contexts import Known
@@ -51,6 +54,8 @@ class Wanted(Struct, frozen=True):
     query: str | None = None
     before: WindowState | None = None
     """Where the window of the run before began; None to look it up."""
+    vectors: Vectors | None = None
+    """What this run was told of them at its first turn."""
 
 
 class Chosen(Struct, frozen=True):
@@ -60,6 +65,7 @@ class Chosen(Struct, frozen=True):
     messages: Mapping[int, chat.ChatMessage]
     context: Context
     items: tuple[ContextItem, ...]
+    digest: str = ""
 
 
 class _Read(Struct, frozen=True):
@@ -75,31 +81,62 @@ class _Read(Struct, frozen=True):
         return len(self.newest.items) + self.newest.missing
 
 
+class _Beyond(Struct, frozen=True):
+    """What a run that wants it is shown beyond words: what they mean, and a digest of them."""
+
+    meaning: Meaning | None = None
+    digest: Shown | None = None
+
+
 class Chooser:
     """Chooses what runs send. `seconds` is a clock for durations."""
 
-    def __init__(self, backend: Backend, indexing: Indexing, count: Count, seconds: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        indexing: Indexing,
+        count: Count,
+        seconds: Callable[[], float],
+        meanings: Meanings | None = None,
+        digests: Digests | None = None,
+    ) -> None:
         self._backend = backend
+        self._meanings = meanings
+        self._digests = digests
         self._indexing = indexing
         self._count = count
         self._seconds = seconds
 
     async def choose(self, wanted: Wanted) -> Chosen | DoesNotFit:
         begun = self._seconds()
-        read = await self._backend.read(lambda tx: self._read(tx, wanted, patient=True))
+        beyond = _Beyond(await self._meaning(wanted), await self._digest(wanted))
+        read = await self._backend.read(lambda tx: self._read(tx, wanted, beyond, patient=True))
         if read is None:
             await self._indexing.build(wanted.thread, _PATIENCE)
-            read = await self._backend.read(lambda tx: self._read(tx, wanted, patient=False))
+            read = await self._backend.read(lambda tx: self._read(tx, wanted, beyond, patient=False))
             assert read is not None
         outcome = read.outcome
         if isinstance(outcome, DoesNotFit):
             return outcome
         if read.unread > _UNREAD_MOST and (read.known or outcome.total * 2 > wanted.budget):
             self._indexing.schedule(wanted.thread)
-        context = _context(wanted, outcome, read.before, (self._seconds() - begun) * 1000)
-        return Chosen(outcome, read.messages, context, tuple(_items(outcome, read.names)))
+        if self._digests and beyond.digest and wanted.run and outcome.state.start > 1:
+            await self._digests.want(wanted.thread, wanted.model, outcome.state.start)
+        context = _context(wanted, outcome, read.before, (self._seconds() - begun) * 1000, beyond)
+        items = [*_digest_item(context), *_items(outcome, read.names)]
+        return Chosen(outcome, read.messages, context, tuple(items), beyond.digest.text if beyond.digest else "")
 
-    async def _read(self, tx: Tx, wanted: Wanted, *, patient: bool) -> _Read | None:
+    async def _meaning(self, wanted: Wanted) -> Meaning | None:
+        if self._meanings is None or not (isinstance(wanted.strategy, Auto) and wanted.strategy.vectors):
+            return None
+        return await self._meanings.of(Asked(wanted.thread, wanted.run, wanted.drafts, wanted.query, wanted.vectors))
+
+    async def _digest(self, wanted: Wanted) -> Shown | None:
+        if self._digests is None or not (isinstance(wanted.strategy, Auto) and wanted.strategy.digest):
+            return None
+        return await self._digests.of(wanted.run, wanted.thread, wanted.model)
+
+    async def _read(self, tx: Tx, wanted: Wanted, beyond: "_Beyond", *, patient: bool) -> _Read | None:
         """None: there is more to read than a run should; once the index has it, it is worth asking again."""
         known = await contexts.find(tx, wanted.thread)
         newest = await read_newest(tx, wanted.thread, wanted.run, wanted.drafts, known, self._count, room=wanted.budget)
@@ -108,9 +145,10 @@ class Chooser:
         if patient and overflows and len(newest.items) + newest.missing > _READ_AT_ONCE:
             return None
         before = wanted.before or (await _before(tx, wanted) if overflows else WindowState())
-        ask = Ask(wanted.budget, wanted.strategy, before, wanted.query)
+        digest = beyond.digest.tokens if beyond.digest else 0
+        ask = Ask(wanted.budget, wanted.strategy, before, wanted.query, digest)
         index, first = self._index(tx, known, newest)
-        outcome = await fit(ask, index)
+        outcome = await fit(ask, Meant(index, beyond.meaning.near) if beyond.meaning else index)
         messages: dict[int, chat.ChatMessage] = {}
         names: dict[int, str] = {}
         if isinstance(outcome, Selection):
@@ -147,7 +185,7 @@ async def _before(tx: Tx, wanted: Wanted) -> WindowState:
     return WindowState()
 
 
-def _context(wanted: Wanted, selection: Selection, before: WindowState, ms: float) -> Context:
+def _context(wanted: Wanted, selection: Selection, before: WindowState, ms: float, beyond: _Beyond) -> Context:
     return Context(
         strategy=cast("TruncationType", wanted.strategy.__struct_config__.tag),
         model=wanted.model,
@@ -166,7 +204,22 @@ def _context(wanted: Wanted, selection: Selection, before: WindowState, ms: floa
         ms=round(ms, 2),
         start_before=before.start,
         cleared_before=before.cleared,
+        vectors=beyond.meaning.vectors if beyond.meaning else None,
+        digest=_digest_use(selection, beyond.digest.use) if beyond.digest else None,
     )
+
+
+def _digest_use(selection: Selection, use: DigestUse) -> DigestUse:
+    if selection.digest or use.status != "used":
+        return use
+    return structs.replace(use, status="not_needed" if selection.total <= selection.budget else "too_long", tokens=0)
+
+
+def _digest_item(context: Context) -> list[ContextItem]:
+    told = context.digest
+    if told is None or told.status != "used":
+        return []
+    return [ContextItem("digest", 1, told.upto, told.tokens)]
 
 
 def _items(selection: Selection, names: Mapping[int, str]) -> list[ContextItem]:

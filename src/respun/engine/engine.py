@@ -58,7 +58,9 @@ class Engine:
             crash_point("start.disowned")
         await self._backend.listen(CHANNEL, self._held.heard)
         self._held.look.set()
-        self._chores.start(self._turns.indexing.run, self.remembering.loop)
+        turns = self._turns
+        behind = (turns.indexing.run, turns.meanings.making.run, turns.digests.run, self.remembering.loop)
+        self._chores.start(*behind)
 
     async def stop(self, drain: float = 0.0) -> None:
         """Wait up to `drain` seconds for the runs, then leave the rest as they are stored for the next worker."""
@@ -67,6 +69,7 @@ class Engine:
         await logged(self._backend.unlisten(CHANNEL, self._held.heard))
         await self._chores.stop()
         await self._turns.indexing.stop()
+        await self._turns.meanings.stop()
         drivers = self._held.drivers
         if drivers:
             await asyncio.wait([asyncio.create_task(one.ended()) for one in drivers.values()], timeout=drain)

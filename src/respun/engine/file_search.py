@@ -10,15 +10,16 @@ from respun import telemetry
 from respun.core.problems import Problem
 from respun.core.vector_stores import Passage, Passages, Question, Reason, StoreFile, VectorStore, refuse_expired
 from respun.engine.clock import Clock
-from respun.engine.embeddings import Embeddings
+from respun.engine.embeddings import WORDS_ONLY, Embeddings
 from respun.engine.indexes import Indexes
-from respun.store import files, passages, vector_stores
+from respun.engine.reranking import CANDIDATES, Reranker
+from respun.store import files, ingestion, passages, vector_stores
 from respun.store.backend import Backend, Tx
 from respun.store.passages import ChunkRow
 
 if TYPE_CHECKING:
-    from respun.retrieval.embed import Embedder, Vectors
-    from respun.retrieval.search import Hit, Wish
+    from respun.retrieval.embed import Embedder
+    from respun.retrieval.search import Hit, Vectored, Wish
 
 log: Final = telemetry.log("file_search")
 
@@ -27,11 +28,19 @@ NOT_INSTALLED: Final = "File search needs more packages on this server: pip inst
 
 
 class FileSearch:
-    def __init__(self, backend: Backend, indexes: Indexes, embeddings: Embeddings, clock: Clock) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        indexes: Indexes,
+        embeddings: Embeddings,
+        clock: Clock,
+        reranker: Reranker | None = None,
+    ) -> None:
         self._backend = backend
         self._indexes = indexes
         self._embeddings = embeddings
         self._clock = clock
+        self._reranker = reranker
 
     async def search(self, project: str, stores: Sequence[str], question: Question) -> Passages:
         """The best passages of all the stores together. Raises a Problem: no such store, expired, a bad filter."""
@@ -39,12 +48,15 @@ class FileSearch:
         opened = [await self._open(project, ident) for ident in dict.fromkeys(stores)]
         if not queries or not opened:
             return Passages(queries, ())
-        wish = _wish(queries, question)
-        embedder = await self._embeddings.get()
-        asked = await _asked(embedder, queries)
-        found = _levelled([await self._in_store(project, store, wish, embedder, asked) for store in opened])
+        reranker = self._reranker if question.rerank else None
+        wish = _wish(queries, _widened(question) if reranker else question)
+        asked = _Asked(self._backend, self._embeddings, queries)
+        found = _levelled([await self._in_store(project, store, wish, asked) for store in opened])
         # A stable sort: between equal scores the order of the stores decides.
         found.sort(key=lambda passage: -passage.score)
+        if reranker:
+            found = await reranker.rank(found[: wish.max_results]) or found
+            found = [passage for passage in found if passage.score >= question.score_threshold]
         return Passages(queries, tuple(found[: question.max_results]))
 
     async def wait_ready(self, project: str, stores: Sequence[str], seconds: float) -> bool:
@@ -72,26 +84,24 @@ class FileSearch:
             await self._backend.write(lambda tx: vector_stores.touch(tx, store, now))
         return store
 
-    async def _in_store(
-        self, project: str, store: VectorStore, wish: "Wish", embedder: "Embedder | None", asked: "_Asked | None"
-    ) -> list[Passage]:
+    async def _in_store(self, project: str, store: VectorStore, wish: "Wish", asked: "_Asked") -> list[Passage]:
         """Once more if files were read anew meanwhile: what the index named then is no longer there."""
-        hits, shown = await self._looked_up(project, store, wish, embedder, asked)
+        hits, shown = await self._looked_up(project, store, wish, asked)
         if len(shown) < len(hits):
-            _, shown = await self._looked_up(project, await self._open(project, store.id), wish, embedder, asked)
+            _, shown = await self._looked_up(project, await self._open(project, store.id), wish, asked)
         return shown
 
     async def _looked_up(
-        self, project: str, store: VectorStore, wish: "Wish", embedder: "Embedder | None", asked: "_Asked | None"
+        self, project: str, store: VectorStore, wish: "Wish", asked: "_Asked"
     ) -> "tuple[Sequence[Hit], list[Passage]]":
-        from respun.retrieval.search import find
+        from respun.retrieval.search import rank
 
-        snapshot = await self._indexes.fresh(store, embedder)
+        snapshot = await self._indexes.fresh(store)
         held = await self._attributed(store) if wish.filters is not None else {}
         attributes = {str(entry): file.attributes for entry, file in held.items()}
-        known = asked if snapshot.matrix.dims else None
+        vectored = None if wish.lexical_weight == 1 else await asked.by(snapshot.model)
         # In a thread: scanning a large matrix would hold up every other request.
-        hits = await asyncio.to_thread(lambda: asyncio.run(find(snapshot, known, wish, attributes=attributes)))
+        hits = await asyncio.to_thread(rank, snapshot, wish, vectored, attributes)
         return hits, await self._shown(project, store, hits)
 
     async def _attributed(self, store: VectorStore) -> dict[int, StoreFile]:
@@ -117,32 +127,40 @@ class FileSearch:
 
 
 class _Asked:
-    """The embedder with its answer for the queries, asked once for all stores; any event loop may ask it again."""
+    """The queries as vectors of the models that stores serve, each made once."""
 
-    def __init__(self, embedder: "Embedder", vectors: "Vectors") -> None:
-        self.embedder = embedder
-        self.name = embedder.name
-        self.dims = embedder.dims
-        self.english_only = embedder.english_only
-        self._vectors = vectors
+    def __init__(self, backend: Backend, embeddings: Embeddings, queries: Sequence[str]) -> None:
+        self._backend = backend
+        self._embeddings = embeddings
+        self._queries = queries
+        self._known: dict[str, Vectored | None] = {WORDS_ONLY: None}
 
-    def count(self, text: str) -> int:
-        return self.embedder.count(text)
+    async def by(self, model: str) -> "Vectored | None":
+        """None: by words alone, also when the model does not answer now."""
+        if model not in self._known:
+            self._known[model] = await self._embedded(model)
+        return self._known[model]
 
-    async def embed(self, texts: Sequence[str]) -> "Vectors":
-        assert len(texts) == len(self._vectors)
-        return self._vectors
+    async def _embedded(self, model: str) -> "Vectored | None":
+        from respun.retrieval.search import Vectored
 
+        embedder = await self._embedder(model)
+        if embedder is None:
+            return None
+        try:
+            return Vectored(await embedder.embed(self._queries), embedder.english_only)
+        except Problem as problem:
+            log.warning("searched by words alone", why=problem.message)
+            self._embeddings.unanswered(model)
+            return None
 
-async def _asked(embedder: "Embedder | None", queries: Sequence[str]) -> _Asked | None:
-    """None: by words alone, also when the embeddings do not answer now."""
-    if embedder is None:
-        return None
-    try:
-        return _Asked(embedder, await embedder.embed(queries))
-    except Problem as problem:
-        log.warning("searched by words alone", why=problem.message)
-        return None
+    async def _embedder(self, model: str) -> "Embedder | None":
+        """The model of the settings, or the one before, whose vectors serve until all files have new ones."""
+        embedder = await self._embeddings.get()
+        if embedder and embedder.name == model:
+            return embedder
+        address = await self._backend.read(lambda tx: ingestion.address_of_model(tx, model))
+        return None if address is None else await self._embeddings.old(model, address)
 
 
 def _wish(queries: tuple[str, ...], question: Question) -> "Wish":
@@ -158,6 +176,11 @@ def _wish(queries: tuple[str, ...], question: Question) -> "Wish":
         score_threshold=question.score_threshold,
         lexical_weight=question.text_weight,
     )
+
+
+def _widened(question: Question) -> Question:
+    """More to choose from for the reranker, on whose scores the threshold then is."""
+    return replace(question, max_results=max(CANDIDATES, question.max_results), score_threshold=0.0)
 
 
 def _levelled(by_store: Sequence[Sequence[Passage]]) -> list[Passage]:

@@ -15,8 +15,10 @@ from respun.engine.embeddings import Embeddings
 from respun.engine.file_search import FileSearch
 from respun.engine.indexes import Indexes
 from respun.engine.ingest import Ingest, IngestSettings
+from respun.engine.memory_vectors import MemoryVectors
 from respun.engine.reading import Reader
-from respun.store import files, uploads, vector_stores
+from respun.engine.reranking import Reranker
+from respun.store import files, ingestion, uploads, vector_stores
 from respun.store.backend import Backend, StoreError, Tx
 from respun.store.blobs import Blobs
 from respun.store.file_removal import remove_file
@@ -57,29 +59,34 @@ class Library:
         indexes: Path,
         count: Callable[[str], int],
         settings: LibrarySettings | None = None,
+        reranker: Reranker | None = None,
     ) -> None:
         """`indexes` is a folder of this server's own; `count` measures tokens where there is no embedding model."""
         self.blobs = blobs
         self.settings = settings or LibrarySettings()
         self.indexes = Indexes(indexes, backend)
-        self.search = FileSearch(backend, self.indexes, embeddings, clock)
+        self.search = FileSearch(backend, self.indexes, embeddings, clock, reranker)
         me = clock.uuid().hex
         reader = Reader(backend, blobs, embeddings, self._extractor, count, me)
         self.ingest = Ingest(backend, reader, embeddings, clock, me, self.settings.ingest)
+        self.memory_vectors = MemoryVectors(backend, embeddings)
         self._extracting: Extractor | None = None
         self._backend = backend
         self._clock = clock
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
+        await self.indexes.start()
         await self.ingest.start()
         self._tasks.append(asyncio.create_task(self._sweep_loop()))
+        self._tasks.append(asyncio.create_task(self.memory_vectors.loop()))
 
     async def stop(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.ingest.stop()
+        await self.indexes.stop()
         if self._extracting:
             await asyncio.to_thread(self._extracting.close)
 
@@ -152,5 +159,6 @@ class Library:
             await self.blobs.delete(blob)
         if due:
             await self._backend.write(lambda tx: files.forget_blobs(tx, due))
+        settled = await self._backend.write(ingestion.settle_some)
         purged = await self._backend.write(vector_stores.purge_some)
-        return purged or max(len(expired), closed, len(due)) == _AT_ONCE
+        return settled or purged or max(len(expired), closed, len(due)) == _AT_ONCE

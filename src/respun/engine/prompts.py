@@ -7,7 +7,7 @@ learned from the usage it reports.
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 from typing import Final, Literal, TypeVar
 
@@ -83,13 +83,21 @@ class Prompts:
     """`window` is what a model holds in tokens of its own."""
 
     def __init__(
-        self, backend: Backend, chooser: Chooser, window: Callable[[str], int], count: Count, auto: AutoStrategy
+        self,
+        backend: Backend,
+        chooser: Chooser,
+        window: Callable[[str], int],
+        count: Count,
+        auto: AutoStrategy,
+        defaults: Mapping[str, bool] | None = None,
     ) -> None:
+        """`defaults` are keys of `Auto` where the caller says nothing of them."""
         self._backend = backend
         self._chooser = chooser
         self._window = window
         self._count = count
         self._auto: AutoStrategy = auto
+        self._defaults = defaults or {}
         self._corrections: OrderedDict[str, Correction] = OrderedDict()
         self._cleared: OrderedDict[str, int] = OrderedDict()
 
@@ -157,7 +165,11 @@ class Prompts:
         return await self._chooser.choose(Wanted(thread, "", model, window, budget, strategy, query=wanted.query))
 
     def strategy(self, wished: Truncation) -> Strategy:
-        return strategy_of(wished, self._auto)
+        strategy = strategy_of(wished, self._auto)
+        if not isinstance(strategy, Auto):
+            return strategy
+        unsaid = {name: value for name, value in self._defaults.items() if getattr(wished, name) is None}
+        return structs.replace(strategy, **unsaid)
 
     def learn(self, model: str, counted: int, usage: Usage | None) -> None:
         """What the model's upstream says it counted."""
@@ -185,6 +197,7 @@ class Prompts:
             strategy=self.strategy(run.plan.truncation),
             drafts=turn.drafts,
             before=WindowState(known.start, known.cleared) if known else None,
+            vectors=known.vectors if known else None,
         )
 
     def _fixed(self, turn: Turn) -> Fixed:
@@ -194,7 +207,7 @@ class Prompts:
         return Fixed(self._count(instructions) + FRAME_TOKENS if instructions else 0, spoken)
 
     def _request(self, turn: Turn, chosen: Chosen, steps: Steps) -> chat.ModelRequest:
-        rendered = render(chosen.selection, chosen.messages, prompt.instructions(turn.run.plan))
+        rendered = render(chosen.selection, chosen.messages, prompt.instructions(turn.run.plan), digest=chosen.digest)
         stable = prompt.merged(rendered.messages[: rendered.stable])
         rest = prompt.merged(rendered.messages[rendered.stable :])
         request = prompt.request(turn.run, (*stable, *rest, *steps.messages), turn.hosted)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from respun import telemetry
 from respun.core.vector_stores import FaultCode, FileFault, StoreFile
 from respun.engine.embeddings import Embeddings, name_of
 from respun.store import files, ingestion, passages
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from respun.retrieval.chunk import Chunked
     from respun.retrieval.embed import Embedder
     from respun.retrieval.extract import Extracted, Extractor
+
+log: Final = telemetry.log("reading")
 
 T = TypeVar("T")
 
@@ -67,10 +70,11 @@ class Reader:
         self._extractor = extractor
         self._count = count
         self._me = me
+        self._remembered = ""
 
     async def read(self, job: Job, now: float) -> None:
         """Read the file and say how it went. Raises LostJob, StoreError, or a Problem if the embeddings fail."""
-        embedder = await self._embeddings.get()
+        embedder = await self._embedder()
         try:
             cut = await self._cut(job, embedder, now)
             await self._store(job, cut, embedder)
@@ -80,18 +84,28 @@ class Reader:
         await self._finish(job, replace(job.file, status="completed", usage=cut.size, fault=None), name_of(embedder))
 
     async def embed_again(self, job: Job) -> None:
-        """Give the windows of a file the vectors of another model."""
-        embedder = await self._embeddings.get()
+        """Give the windows of a file another model's vectors, beside those that serve until all files have them."""
+        embedder = await self._embedder()
         if embedder is None:
             return
+        await self._write(lambda tx: ingestion.begin_again(tx, job, self._me))
         after = 0
-        while rows := await self._backend.read(lambda tx, a=after: passages.windows(tx, job.entry, a)):  # type: ignore[misc]
+        while rows := await self._backend.read(lambda tx, a=after: passages.windows(tx, job.entry, a, "")):  # type: ignore[misc]
             after = rows[-1].number
             for some in batched(rows, _WINDOWS_A_WRITE):
                 vectors = await _embedded(embedder, [row.text for row in some])
                 found = [(row.number, vector) for row, vector in zip(some, vectors, strict=True)]
-                await self._write(lambda tx, f=found: ingestion.set_vectors(tx, job, self._me, f))  # type: ignore[misc]
-        await self._finish(job, job.file, embedder.name)
+                await self._write(lambda tx, f=found: ingestion.set_next_vectors(tx, job, self._me, f))  # type: ignore[misc]
+        if await self._write(lambda tx: ingestion.finish_again(tx, job, self._me, embedder.name)):
+            log.info("another model's vectors serve", store=job.file.store, model=embedder.name)
+
+    async def _embedder(self) -> "Embedder | None":
+        """The model, of which is noted where it is asked before it makes its first vector."""
+        embedder = await self._embeddings.get()
+        if embedder and embedder.name != self._remembered:
+            await self._write(lambda tx: ingestion.remember_model(tx, embedder.name, embedder.address))
+            self._remembered = embedder.name
+        return embedder
 
     async def fail(self, job: Job, fault: FileFault) -> None:
         await self._finish(job, replace(job.file, status="failed", usage=0, fault=fault), "")

@@ -5,6 +5,7 @@ other, so that what is said later wins. A worker that goes silent loses its oper
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any, Final, cast
@@ -30,6 +31,7 @@ from respun.core.memories import Change, Memory, Operation
 from respun.core.pages import PageRequest
 from respun.core.problems import Problem
 from respun.engine.clock import Clock
+from respun.engine.memory_vectors import MemoryVectors
 from respun.store import assistants, memories, messages, runs
 from respun.store.backend import Backend, StoreError, Tx
 from respun.store.memories import Claimed, Owner
@@ -76,6 +78,8 @@ class Remembering:
         self._me = me
         self._settings = settings
         self._look = asyncio.Event()
+        self.vectors: MemoryVectors | None = None
+        """Where what is known is compared by meaning too."""
 
     def look(self) -> None:
         """There is something to remember, now or when a run is done."""
@@ -144,7 +148,8 @@ class Remembering:
             return (Change("NONE", operation.text[:200]),)
         owner = Owner(claimed.project, operation.assistant, operation.user)
         most = _COMPARED_CAREFULLY if operation.careful else _COMPARED
-        known = await self._backend.read(lambda tx: _alike(tx, owner, facts, most))
+        near = [await self.vectors.near(owner, fact) if self.vectors else {} for fact in facts]
+        known = await self._backend.read(lambda tx: _alike(tx, owner, facts, near, most))
         if not known:
             return tuple(Change("ADD", fact) for fact in facts)
         return await self._compared(given.assistant, facts, known)
@@ -203,11 +208,13 @@ async def _given(tx: Tx, project: str, operation: Operation) -> Given:
     return Given(assistant, "\n".join(message.text for message in said.items), failed=False)
 
 
-async def _alike(tx: Tx, owner: Owner, facts: tuple[str, ...], most: int) -> list[Memory]:
+async def _alike(
+    tx: Tx, owner: Owner, facts: tuple[str, ...], near: Sequence[dict[int, float]], most: int
+) -> list[Memory]:
     """What is remembered of what the facts are about."""
     found: dict[str, Memory] = {}
-    for fact in facts:
-        for one in (await memories.search(tx, owner, fact))[:most]:
+    for fact, close in zip(facts, near, strict=True):
+        for one in (await memories.search(tx, owner, fact, close))[:most]:
             if (one.memory.user or "") == (owner.user or ""):
                 found[one.memory.id] = one.memory
     return list(found.values())

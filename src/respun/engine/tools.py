@@ -18,6 +18,8 @@ from respun.engine.annotate import FILES, Source
 log: Final = telemetry.log("engine")
 
 _FURTHER_CALL: Final = 1000
+_OTHER_BRACKETS: Final = str.maketrans("【】", "[]")
+_LONGEST_NAME: Final = 120
 _KINDS: Final[dict[type, ToolKind]] = {
     CodeInterpreterTool: "code_interpreter",
     FileSearchTool: "file_search",
@@ -112,8 +114,11 @@ class Tools:
 
 
 def marker(turn: int, place: int, name: str) -> str:
-    """What the model copies to cite the passage at this place of a turn (contract section 6, File search)."""
-    return f"【{turn}:{place}†{name}】"
+    """What the model copies to cite the passage at this place of a turn (contract section 6, File search).
+
+    Brackets in a name would end the marker, and a model does not copy a name without end.
+    """
+    return f"【{turn}:{place}†{name.translate(_OTHER_BRACKETS)[:_LONGEST_NAME]}】"
 
 
 def citing_turn(turn: int, call: ToolCall, run: Run) -> int:

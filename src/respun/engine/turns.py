@@ -6,6 +6,7 @@ from time import perf_counter
 from typing import Any, Final, cast
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from respun import telemetry
@@ -19,8 +20,12 @@ from respun.core.threads import Message
 from respun.core.usage import Usage
 from respun.crash import crash_point
 from respun.engine.annotate import Annotator
+from respun.engine.clock import Clock
 from respun.engine.context import Chooser
+from respun.engine.digests import Digests
+from respun.engine.embeddings import Embeddings
 from respun.engine.indexing import Indexing
+from respun.engine.meanings import Meanings
 from respun.engine.prompts import AutoStrategy, Prepared, Prompts, Turn
 from respun.engine.tools import Tools, sources
 from respun.store import messages, runs
@@ -38,6 +43,18 @@ _CODES: Final[dict[chat.ModelErrorKind, ErrorCode]] = {
     "context_length": "invalid_prompt",
     "rejected": "invalid_prompt",
 }
+
+
+class Recollection(Struct, frozen=True):
+    """How runs recall beyond words where they say nothing of it. `embeddings`: the model that vectors are made with.
+
+    `patience`: seconds that a run waits for what its question is near to.
+    """
+
+    embeddings: Embeddings | None = None
+    vectors: bool = False
+    digest: bool = False
+    patience: float = 1.5
 
 
 class TooLong(Exception):
@@ -60,6 +77,7 @@ class Turns:
         tools: Tools | None = None,
         auto: AutoStrategy = "balanced",
         chooses_tools: Callable[[str], bool] = lambda model: True,
+        recollection: Recollection = Recollection(),  # noqa: B008 frozen
     ) -> None:
         self._backend = backend
         self._provider = provider
@@ -68,8 +86,12 @@ class Turns:
         self.tools = tools or Tools()
         self._unstored: dict[str, tuple[Message, ...]] = {}
         self.indexing = Indexing(backend, count)
-        self.chooser = Chooser(backend, self.indexing, count, perf_counter)
-        self.prompts = Prompts(backend, self.chooser, window, count, auto)
+        clock = Clock()
+        self.meanings = Meanings(backend, recollection.embeddings, clock, clock.uuid().hex, recollection.patience)
+        self.digests = Digests(backend, provider, window, count, clock, clock.uuid().hex)
+        self.chooser = Chooser(backend, self.indexing, count, perf_counter, self.meanings, self.digests)
+        defaults = {"vectors": recollection.vectors, "digest": recollection.digest}
+        self.prompts = Prompts(backend, self.chooser, window, count, auto, defaults)
 
     @property
     def provider(self) -> chat.Provider:

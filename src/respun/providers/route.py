@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from time import monotonic
@@ -88,24 +88,41 @@ class Choice:
 class Routes:
     """Pure. The most particular route wins: an exact name, then the pattern with most letters, then `*`."""
 
-    def __init__(self, routes: Sequence[Route]) -> None:
+    def __init__(self, routes: Sequence[Route], upstreams: Collection[str] = ()) -> None:
+        self._upstreams = frozenset(upstreams)
         self.exact = {route.pattern: route for route in routes if route.exact}
         patterns = [route for route in routes if not route.exact and route.pattern != "*"]
         self.patterns = sorted(patterns, key=lambda route: -len(route.pattern))
         self.rest = next((route for route in routes if route.pattern == "*"), None)
 
     def choices(self, name: str) -> tuple[Choice, ...]:
-        """Empty where no route serves the name. `openai/gpt-4o` is `gpt-4o` unless a route names it with its vendor."""
-        bare = name.partition("/")[2] or name
-        for asked in (name, bare):
-            if (route := self._particular(asked)) is not None:
-                return _choices(route, asked)
-        return _choices(self.rest, name) if self.rest is not None else ()
+        """Empty where no route serves the name.
+
+        In `house/gpt-4o` the first word names an upstream, where there is one of that name and no route says more.
+        `openai/gpt-4o` is `gpt-4o` unless a route names it with its vendor.
+        """
+        if (route := self._particular(name)) is not None:
+            return _choices(route, name)
+        vendor, slash, rest = name.partition("/")
+        bare = rest if slash and rest else name
+        route = self._particular(bare)
+        if bare != name and vendor in self._upstreams and not _reaches(route, vendor):
+            return (Choice(vendor, bare),)
+        if route is not None:
+            return _choices(route, bare)
+        # Contract 1.1: AIML's names of OpenAI's models begin with the vendor, which OpenAI itself doesn't know.
+        asked = bare if vendor == "openai" else name
+        return _choices(self.rest, asked) if self.rest is not None else ()
 
     def _particular(self, name: str) -> Route | None:
         if name in self.exact:
             return self.exact[name]
         return next((route for route in self.patterns if fnmatchcase(name, route.pattern)), None)
+
+
+def _reaches(route: Route | None, vendor: str) -> bool:
+    """Whether the route is to be preferred to the upstream of this name: OpenAI's models are routed by their names."""
+    return route is not None and (vendor == "openai" or any(target.upstream == vendor for target in route.targets))
 
 
 def _choices(route: Route, asked: str) -> tuple[Choice, ...]:
@@ -127,7 +144,7 @@ class Router:
                     raise ValueError(
                         f"Route '{route.pattern}' names the upstream '{target.upstream}', which is not set."
                     )
-        self.routes = Routes(routes)
+        self.routes = Routes(routes, upstreams)
         self._upstreams = upstreams
         self._started: dict[str, Provider] = {}
         self._starting = asyncio.Lock()  # protects _started while a factory runs, so that it runs once

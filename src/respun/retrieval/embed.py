@@ -33,6 +33,10 @@ class Embedder(Protocol):
     @property
     def dims(self) -> int: ...
     @property
+    def address(self) -> str:
+        """Where it is asked; empty if it is carried."""
+
+    @property
     def english_only(self) -> bool:
         """Whether its vectors deserve less trust on text that is not English (see `fuse.lexical_weight`)."""
 
@@ -52,6 +56,7 @@ class BgeSmall:
 
     name = "bge-small-en-v1.5-int8"
     dims = 384
+    address = ""
     english_only = True
 
     def __init__(self, folder: Path, threads: int = 1) -> None:
@@ -98,7 +103,8 @@ class Endpoint:
 
     english_only = False
 
-    def __init__(self, post: Post, model: str, dims: int, count: Callable[[str], int]) -> None:
+    def __init__(self, post: Post, model: str, dims: int, count: Callable[[str], int], address: str = "") -> None:
+        self.address = address
         self.name = f"{model}/{dims}"
         self.dims = dims
         self._model = model

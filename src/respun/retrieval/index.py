@@ -48,7 +48,7 @@ _Rows = npt.NDArray[np.void]
 
 class Entry(Struct, frozen=True):
     """A window as the store keeps it. `chunks` are the ids of the one or two chunks that hold it; `vector` is
-    little-endian float16, empty in a store that is searched by words alone; `tokens` are the embedding model's."""
+    little-endian float16, empty where there is none: found by words alone; `tokens` are the model's."""
 
     row: int
     file: str
@@ -78,6 +78,7 @@ class Snapshot(Struct, frozen=True):
     """What a search sees. `rows[slot]`, the matrix and the text index agree on what a slot is."""
 
     change: int
+    model: str
     rows: _Rows
     files: tuple[str, ...]
     kept_files: Mask
@@ -144,15 +145,33 @@ class Index:
     @classmethod
     def build(cls, folder: Path, entries: Iterable[Entry], *, model: str, dims: int, change: int) -> "Index":
         """Make the index out of all rows. The one that was there serves until this returns, then it is deleted."""
+        index = cls.prepare(folder, entries, model=model, dims=dims, change=change)
+        index.publish()
+        return index
+
+    @classmethod
+    def prepare(cls, folder: Path, entries: Iterable[Entry], *, model: str, dims: int, change: int) -> "Index":
+        """The same without taking the place of the one that is there, which may grow meanwhile: call `publish`."""
         generation = _next_generation(folder)
-        home = folder / str(generation)
-        home.mkdir(parents=True)
+        (folder / str(generation)).mkdir(parents=True)
         crc = zlib.crc32(b"")
         index = cls(folder, _Manifest(_FORMAT, generation, model, dims, change, 0, 0, "", crc))
         index._append(entries, change)
-        index._publish()
-        _remove_other_generations(folder, generation)
+        index._refresh()
         return index
+
+    def publish(self) -> None:
+        """From now on this is the folder's index; one that was there is deleted."""
+        self._publish()
+        _remove_other_generations(self._folder, self._manifest.generation)
+
+    def discard(self) -> None:
+        """It was prepared, but is not wanted any more."""
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    @property
+    def dims(self) -> int:
+        return self._manifest.dims
 
     @property
     def model(self) -> str:
@@ -177,6 +196,12 @@ class Index:
         dropped = self._drop(frozenset(drop))
         self._append(entries, change, dropped)
         self._publish()
+
+    def extend(self, entries: Iterable[Entry], *, drop: Iterable[str] = (), change: int) -> None:
+        """The same for an index that is prepared and not yet published."""
+        dropped = self._drop(frozenset(drop))
+        self._append(entries, change, dropped)
+        self._refresh()
 
     def _drop(self, names: frozenset[str]) -> list[int]:
         kept = self._now.kept_files.copy()
@@ -227,6 +252,9 @@ class Index:
 
     def _publish(self) -> None:
         _replace(self._folder / "manifest.json", msgspec.json.encode(self._manifest))
+        self._refresh()
+
+    def _refresh(self) -> None:
         self._now = self._load(self._now.matrix.grown(self._manifest.count))
 
     def _matrix(self) -> Matrix:
@@ -241,6 +269,7 @@ class Index:
         alive = rows[kept[rows["file"]]]
         return Snapshot(
             change=manifest.change,
+            model=manifest.model,
             rows=rows,
             files=tuple(_read_names(self._home / "files.jsonl", manifest.files)),
             kept_files=kept,
@@ -277,9 +306,10 @@ def _record(entry: Entry, number: int) -> tuple[int, ...]:
 
 def _halves(batch: Sequence[Entry], dims: int) -> Halves:
     for entry in batch:
-        if len(entry.vector) != 2 * dims:
+        if entry.vector and len(entry.vector) != 2 * dims:
             raise ValueError(f"Row {entry.row} has a vector of {len(entry.vector)} bytes, not {2 * dims}.")
-    joined = b"".join(entry.vector for entry in batch)
+    nothing = bytes(2 * dims)
+    joined = b"".join(entry.vector or nothing for entry in batch)
     return np.frombuffer(joined, dtype="<f2").reshape(len(batch), dims).astype(np.float16)
 
 

@@ -87,25 +87,44 @@ async def find(
     snapshot: Snapshot, embedder: Embedder | None, wish: Wish, *, attributes: Mapping[str, Attributes]
 ) -> list[Hit]:
     """The same as ids, for a caller that loads the chunks itself."""
-    questions = [question for question in dict.fromkeys(wish.questions) if question.strip()]
-    weight = _weight(snapshot, embedder, wish)
-    vectors = await embedder.embed(questions) if embedder and questions and weight < 1 else None
+    questions = questions_of(wish)
+    vectored = None
+    if embedder and questions and wish.lexical_weight != 1:
+        vectored = Vectored(await embedder.embed(questions), embedder.english_only)
+    return rank(snapshot, wish, vectored, attributes)
+
+
+class Vectored(Struct, frozen=True):
+    """A row for each of `questions_of` a wish, by the model that made the vectors of the snapshot."""
+
+    vectors: Vectors
+    english_only: bool
+
+
+def questions_of(wish: Wish) -> list[str]:
+    return [question for question in dict.fromkeys(wish.questions) if question.strip()]
+
+
+def rank(snapshot: Snapshot, wish: Wish, vectored: Vectored | None, attributes: Mapping[str, Attributes]) -> list[Hit]:
+    """The same without waiting for anything; call it in a thread, for a large matrix takes a while."""
+    vectored = vectored if snapshot.matrix.dims else None
+    weight = _weight(snapshot, vectored, wish)
     wanted = wish.filters
     allowed = snapshot.allowed(None if wanted is None else lambda file: matches(wanted, attributes.get(file, {})))
     best: dict[int, _Scored] = {}
-    for number, question in enumerate(questions):
-        vector = None if vectors is None else vectors[number]
+    for number, question in enumerate(questions_of(wish)):
+        vector = None if vectored is None or weight == 1 else vectored.vectors[number]
         for slot, scored in _ask(snapshot, question, vector, weight, allowed).items():
             if slot not in best or scored.score > best[slot].score:
                 best[slot] = scored
     return _as_chunks(snapshot, best, wish)
 
 
-def _weight(snapshot: Snapshot, embedder: Embedder | None, wish: Wish) -> float:
-    if embedder is None or not snapshot.matrix.dims:
+def _weight(snapshot: Snapshot, vectored: Vectored | None, wish: Wish) -> float:
+    if vectored is None:
         return 1.0
     if wish.lexical_weight is None:
-        return lexical_weight(snapshot.language, embedder.english_only)
+        return lexical_weight(snapshot.language, vectored.english_only)
     return wish.lexical_weight
 
 
@@ -132,9 +151,11 @@ def _ask(
 
 
 def _cosines(snapshot: Snapshot, slots: list[int], vector: Vectors | None) -> dict[int, float]:
+    """Of those that have a vector: a file that was added while an old model's serve has none yet."""
     if vector is None:
         return {}
-    return dict(zip(slots, (snapshot.matrix.rows(slots) @ vector).tolist(), strict=True))
+    cosines = (snapshot.matrix.rows(slots) @ vector).tolist()
+    return {slot: cosine for slot, cosine in zip(slots, cosines, strict=True) if cosine}
 
 
 def _led(snapshot: Snapshot, vector: Vectors, lent: Mapping[int, float]) -> Vectors:

@@ -68,7 +68,8 @@ class Matrix:
         )
         scores = self._halves[slots].astype(np.float32) @ question
         order = np.argsort(-scores, kind="stable")[:limit]
-        return [Match(int(slots[at]), float(scores[at])) for at in order]
+        # What has no vector is a row of noughts: its cosine is no score.
+        return [Match(int(slots[at]), float(scores[at])) for at in order if scores[at]]
 
     def exact(self, question: npt.NDArray[np.float32], limit: int, allowed: Mask) -> list[Match]:
         """What `best` approximates, by reading every vector."""

@@ -81,6 +81,8 @@ def _view(room: Room, ready: Ready) -> list[str]:
         if not path.startswith("/usr/"):
             words += ["--ro-bind", path, path]
     words += ["--proc", "/proc", "--dev", "/dev"]
+    if os.path.exists("/proc/keys"):
+        words += ["--ro-bind", "/dev/null", "/proc/keys"]
     for path in ("/tmp", "/dev/shm"):
         words += ["--size", str(_SCRATCH), "--tmpfs", path]
     words += ["--dir", "/tmp/home", "--dir", "/tmp/mpl"]

@@ -19,7 +19,7 @@ _DEEPEST: Final = 16
 
 def put(folder: str, name: str, data: bytes, user: int | None) -> None:
     """Write a file, replacing one of that name. `name` may have folders, which are made."""
-    *folders, last = _parts(name)
+    *folders, last = parts_of(name)
     top = _descend(folder, name, folders, make=True, user=user)
     try:
         _write(top, last, data, user)
@@ -31,7 +31,7 @@ def put(folder: str, name: str, data: bytes, user: int | None) -> None:
 
 def get(folder: str, name: str, most: int) -> bytes:
     """The bytes of a regular file of at most `most` bytes."""
-    *folders, last = _parts(name)
+    *folders, last = parts_of(name)
     top = _descend(folder, name, folders, make=False, user=None)
     try:
         fd = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=top)
@@ -64,7 +64,7 @@ def entries(folder: str, most: int) -> dict[str, FileInfo]:
 
 def delete(folder: str, name: str) -> None:
     """Remove one file, if it is still there."""
-    *folders, last = _parts(name)
+    *folders, last = parts_of(name)
     with contextlib.suppress(BadFile, OSError):
         top = _descend(folder, name, folders, make=False, user=None)
         try:
@@ -87,7 +87,8 @@ def delete_tree(folder: str) -> None:
         subprocess.run(command, env={"PATH": "/usr/bin:/bin"}, check=False, capture_output=True)  # noqa: S603
 
 
-def _parts(name: str) -> list[str]:
+def parts_of(name: str) -> list[str]:
+    """The folders and the last part of a name. Raises `BadFile` for one that could lead out."""
     parts = name.split("/")
     if not name.isprintable() or not name or len(name.encode("utf-8", "replace")) > 1024:
         raise BadFile(name, "a name is printable text of at most 1024 bytes")

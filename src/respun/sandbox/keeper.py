@@ -53,9 +53,12 @@ class Ready(msgspec.Struct, frozen=True):
 class Keeper:
     """Start it once; it can be started again after its fork server was lost (`alive`)."""
 
-    def __init__(self, python: str | None, preload: Sequence[str], environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, python: str | None, preload: Sequence[str], environ: Mapping[str, str], folder: str | None = None
+    ) -> None:
+        """`folder`: what the fork server removes if it outlives the server, which could not."""
         self._python = python or sys.executable
-        self._given = json.dumps({"preload": list(preload), "environ": dict(environ)})
+        self._given = json.dumps({"preload": list(preload), "environ": dict(environ), "folder": folder})
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._ready: asyncio.Future[Ready] | None = None

@@ -37,6 +37,7 @@ class Kernel:
         self._folder, self._rewrite = folder, rewrite
         self._images, self._image = images, image
         self._pid = os.getpid()
+        self._log = -1
         self._cells = 0
         self._busy = False
         self._main = types.ModuleType("__main__")
@@ -49,6 +50,7 @@ class Kernel:
         sys.argv = [""]
         os.chdir(self._folder)
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115
+        self._log = os.dup(1)
         sys.stdout, sys.stderr = _stream(1), _stream(2)
         warnings.filterwarnings("ignore", message=".*is non-interactive, and thus cannot be shown")
         signal.signal(signal.SIGINT, self._interrupted)
@@ -95,6 +97,7 @@ class Kernel:
         name = f"<cell {self._cells}>"
         linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
         signal.signal(signal.SIGINT, self._interrupted)
+        self._mend_output()
         with contextlib.suppress(OSError):
             os.chdir(self._folder)
         error = None
@@ -113,6 +116,18 @@ class Kernel:
             with contextlib.suppress(Exception):
                 stream.flush()
         return error, self._shown[: self._images]
+
+    def _mend_output(self) -> None:
+        """Code that closed standard output or error has lost it for the rest of its call, not of its session."""
+        if self._log < 0:
+            return
+        with contextlib.suppress(OSError):
+            os.dup2(self._log, 1)
+            os.dup2(self._log, 2)
+        if getattr(sys.stdout, "closed", True):
+            sys.stdout = _stream(1)
+        if getattr(sys.stderr, "closed", True):
+            sys.stderr = _stream(2)
 
     def _execute(self, code: str, name: str) -> None:
         tree = ast.parse(code, name)

@@ -45,7 +45,8 @@ class Local:
         self._starting = asyncio.Lock()  # one start of the fork server at a time
         self._ready: Ready | None = None
         environ = {**ENVIRON, "MPLCONFIGDIR": f"{self._folder}/cache", "HOME": "/nonexistent"}
-        self._keeper = Keeper(settings.python, settings.preload if launch.preloads else (), environ)
+        preload = settings.preload if launch.preloads else ()
+        self._keeper = Keeper(settings.python, preload, environ, self._folder if self._made_folder else None)
 
     async def start(self) -> Ready:
         """Bring the fork server up; seconds the first time, while it imports the packages."""

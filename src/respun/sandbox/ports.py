@@ -33,6 +33,19 @@ class Limits(Struct, frozen=True):
     start_seconds: float = 30
 
 
+class Account(Struct, frozen=True):
+    """Where remote machines are made and with which key."""
+
+    key: str
+    api: str = "https://api.e2b.app"
+    address: str = "https://{port}-{machine}.{domain}"
+    domain: str = "e2b.app"
+    template: str = "code-interpreter-v1"
+
+    def __repr__(self) -> str:
+        return f"Account(api={self.api!r}, template={self.template!r}, key=...)"
+
+
 class Settings(Struct, frozen=True):
     """How sessions are made and how long they live. Times in seconds."""
 
@@ -52,8 +65,12 @@ class Settings(Struct, frozen=True):
     own_users: bool = True
     """As root: a user id of its own for each session, from `first_user` on."""
     first_user: int = 60_600
-    backend: Literal["auto", "bwrap", "process"] = "auto"
-    """`auto`: bwrap where its self-test passes, else process where its does."""
+    backend: Literal["auto", "bwrap", "process", "wasm", "remote"] = "auto"
+    """`auto`: the first of bwrap, process and wasm whose self-test passes. `remote` is never chosen by itself."""
+    remote: Account | None = None
+    """For the back-end `remote`."""
+    cache: str | None = None
+    """Where the back-end `wasm` keeps its compiled Python; no session may see it. Default: the user's cache folder."""
     bwrap: str | None = None
     """Path of bubblewrap. Default: the extra `sandbox`, then the search path."""
 

@@ -14,11 +14,11 @@ from typing import Any, Final
 
 import aiohttp
 import msgspec
-from msgspec import Struct
 
 from respun.sandbox import wire
 from respun.sandbox.ports import (
     MOUNT,
+    Account,
     BadFile,
     FileInfo,
     Image,
@@ -30,7 +30,8 @@ from respun.sandbox.ports import (
 )
 
 _CODE, _FILES = 49999, 49983  # ports of the code interpreter and of the files, in every machine
-_ANSWER: Final = 30.0  # seconds for anything but running code
+_ANSWER: Final = 30.0  # seconds for anything but running code and moving files
+_TRANSFER: Final = 300.0
 _MAKE_MOUNT: Final = f"""
 import os, subprocess
 if not os.path.isdir({MOUNT!r}):
@@ -43,17 +44,12 @@ _LIST: Final = f"""(lambda os, json: print(json.dumps([
     for state in [os.lstat(path)] if state.st_mode & 0o170000 == 0o100000])))(__import__('os'), __import__('json'))"""
 
 
-class Account(Struct, frozen=True):
-    """Where the machines are made and with which key."""
+class _Made(msgspec.Struct, frozen=True):
+    """The provider's answer to a machine that was asked for."""
 
-    key: str
-    api: str = "https://api.e2b.app"
-    address: str = "https://{port}-{machine}.{domain}"
-    domain: str = "e2b.app"
-    template: str = "code-interpreter-v1"
-
-    def __repr__(self) -> str:
-        return f"Account(api={self.api!r}, template={self.template!r}, key=...)"
+    sandboxID: str  # noqa: N815 - the provider's spelling
+    domain: str | None = None
+    envdAccessToken: str | None = None  # noqa: N815
 
 
 @dataclass(slots=True)
@@ -76,13 +72,23 @@ class _Said:
 class Remote:
     """Use inside a running event loop; `await aclose()`."""
 
-    name = "e2b"
+    name = "remote"
 
     def __init__(self, account: Account, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._account, self._settings, self._clock = account, settings, clock
         self._limits: Limits = settings.limits
         self._machines: dict[str, _Machine] = {}
         self._http = aiohttp.ClientSession()
+
+    async def start(self) -> None:
+        """Ask the provider for something that only a valid key is given. Raises `NoSandbox`."""
+        try:
+            self._account.address.format(port=_CODE, machine="m", domain="d")
+        except (LookupError, ValueError):
+            known = "{port}, {machine} and {domain}"
+            raise NoSandbox(f"`code_remote_address` can have {known} in braces, and no others") from None
+        async with self._api("GET", "/sandboxes", None):
+            pass
 
     def warm(self) -> None:
         """Nothing here takes long enough."""
@@ -97,10 +103,20 @@ class Remote:
             "allow_internet_access": False,
         }
         async with self._api("POST", "/sandboxes", asked) as answer:
-            made = await answer.json()
-        machine = _Machine(made["sandboxID"], made.get("domain") or self._account.domain, made.get("envdAccessToken"))
+            machine = self._made(await answer.read())
         self._machines[session] = machine
-        await self._execute(machine, _MAKE_MOUNT, _ANSWER, _Said())
+        try:
+            await self._execute(machine, _MAKE_MOUNT, _ANSWER, _Said())
+        except (aiohttp.ClientError, TimeoutError, NoSandbox) as problem:
+            await self.close(session)
+            raise NoSandbox(f"a remote machine was made and does not answer ({_short(problem)})") from None
+
+    def _made(self, body: bytes) -> _Machine:
+        try:
+            made = msgspec.json.decode(body, type=_Made)
+        except msgspec.DecodeError:
+            raise NoSandbox("the provider of remote machines did not answer in its form") from None
+        return _Machine(made.sandboxID, made.domain or self._account.domain, made.envdAccessToken)
 
     async def put(self, session: str, name: str, data: bytes) -> None:
         form = aiohttp.FormData()
@@ -233,15 +249,18 @@ class Remote:
         self, session: str, method: str, name: str, data: aiohttp.FormData | None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         machine = self._machine(session)
-        async with self._http.request(
-            method,
-            self._url(machine, _FILES, "/files"),
-            params={"path": f"{MOUNT}/{name}", "username": "user"},
-            data=data,
-            headers=_headers(machine, _FILES),
-            timeout=aiohttp.ClientTimeout(total=_ANSWER),
-        ) as answer:
-            yield answer
+        try:
+            async with self._http.request(
+                method,
+                self._url(machine, _FILES, "/files"),
+                params={"path": f"{MOUNT}/{name}", "username": "user"},
+                data=data,
+                headers=_headers(machine, _FILES),
+                timeout=aiohttp.ClientTimeout(total=_TRANSFER, connect=_ANSWER),
+            ) as answer:
+                yield answer
+        except (aiohttp.ClientError, TimeoutError) as problem:
+            raise BadFile(name, f"the remote machine did not hand it over ({_short(problem)})") from None
 
     def _url(self, machine: _Machine, port: int, path: str) -> str:
         return self._account.address.format(port=port, machine=machine.ident, domain=machine.domain) + path

@@ -52,7 +52,8 @@ _NUMBERS: Final[dict[str, tuple[int, int]]] = {
     "prlimit64": (302, 261), "clone": (56, 220), "clone3": (435, 435), "open": (2, 0), "openat": (257, 56),
     "openat2": (437, 437), "ioctl": (16, 29), "fcntl": (72, 25), "mmap": (9, 222), "kill": (62, 129),
     "tkill": (200, 130), "tgkill": (234, 131), "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240),
-    "pidfd_send_signal": (424, 424),
+    "pidfd_send_signal": (424, 424), "prctl": (157, 167),
+    "sendmsg": (46, 211), "sendmmsg": (307, 269),
 }  # fmt: skip
 
 # Landlock does not cover these by path, and programs expect them to work: they succeed and do nothing.
@@ -71,6 +72,8 @@ _REFUSE: Final = (
     # no memory that belongs to no process, which the watcher could not see, and none of other sessions
     "memfd_create memfd_secret shmget shmat shmctl semget semop semctl semtimedop msgget msgsnd msgrcv msgctl "
     "mq_open mq_unlink "
+    # no descriptors on their way in a message, where a file without a name would be out of the watcher's sight
+    "sendmsg sendmmsg "
     # no news of other folders
     "inotify_init inotify_init1 inotify_add_watch fanotify_init fanotify_mark "
     # truncate by path is not covered before Landlock's ABI 3, handles go around paths
@@ -112,6 +115,8 @@ _CONDITIONS: Final = (
     When("sched_setscheduler", 0, _WHOLE, (0,), unless=True),
     When("sched_setparam", 0, _WHOLE, (0,), unless=True),
     When("sched_setattr", 0, _WHOLE, (0,), unless=True),
+    # What a process holds open must stay visible to the watcher (PR_SET_DUMPABLE).
+    When("prctl", 0, _WHOLE, (4,)),
     # Opening for reading can truncate before Landlock's ABI 3.
     When("open", 1, 0x203, (0x200,)),
     When("openat", 2, 0x203, (0x200,)),

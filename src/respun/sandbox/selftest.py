@@ -5,15 +5,16 @@ back-end is used only if every attempt is refused, so a kernel that lacks a feat
 through, not by its version number.
 """
 
-# ruff: noqa: ASYNC220, ASYNC240 - a handful of system calls, before the tool is offered
+# ruff: noqa: ASYNC240 - a handful of system calls, before the tool is offered
 
 import asyncio
 import contextlib
 import os
 import socket
 import subprocess
+import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
 
@@ -73,9 +74,9 @@ PROBES: Final = (
 )
 
 _TRY: Final = """\
-import ctypes, os, socket
-libc = ctypes.CDLL(None, use_errno=True)
 try:
+    import ctypes, os, socket
+    libc = ctypes.CDLL(None, use_errno=True)
 {body}
     print("OPEN")
 except BaseException as problem:
@@ -89,6 +90,8 @@ class Canary(Struct, frozen=True):
     folder: str
     port: int
     pid: int
+    alive: Callable[[], bool]
+    """Whether the process is still there."""
 
     @property
     def file(self) -> Path:
@@ -139,18 +142,31 @@ async def canary(user: int | None) -> AsyncIterator[Canary]:
         if user is not None:
             os.chown(file, user, user)
         server = closing.enter_context(socket.create_server(("127.0.0.1", 0)))
-        for name, kind in (("socket", socket.SOCK_STREAM), ("datagram", socket.SOCK_DGRAM)):
-            unix = closing.enter_context(socket.socket(socket.AF_UNIX, kind))
-            unix.bind(f"{folder}/{name}")
-            os.chmod(f"{folder}/{name}", 0o777)  # noqa: S103
-            if kind == socket.SOCK_STREAM:
-                unix.listen()
-        waiting = subprocess.Popen(["/bin/sleep", "600"], env={"SECRET": _SECRET}, user=user)
+        if hasattr(socket, "AF_UNIX"):
+            for name, kind in (("socket", socket.SOCK_STREAM), ("datagram", socket.SOCK_DGRAM)):
+                closing.enter_context(_unix_socket(f"{folder}/{name}", kind))
+        waiting = _sleeper(user)
         try:
-            yield Canary(folder, server.getsockname()[1], waiting.pid)
+            yield Canary(folder, server.getsockname()[1], waiting.pid, lambda: waiting.poll() is None)
         finally:
             waiting.kill()
             waiting.wait()
+
+
+def _unix_socket(path: str, kind: socket.SocketKind) -> socket.socket:
+    unix = socket.socket(socket.AF_UNIX, kind)
+    unix.bind(path)
+    os.chmod(path, 0o777)  # noqa: S103
+    if kind == socket.SOCK_STREAM:
+        unix.listen()
+    return unix
+
+
+def _sleeper(user: int | None) -> "subprocess.Popen[bytes]":
+    if os.path.exists("/bin/sleep"):
+        return subprocess.Popen(["/bin/sleep", "600"], env={"SECRET": _SECRET}, user=user)
+    code = "import time; time.sleep(600)"
+    return subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "SECRET": _SECRET})  # noqa: S603
 
 
 def _held(result: Result) -> bool:
@@ -167,11 +183,6 @@ async def _seen_outside(target: Canary, before: os.stat_result) -> list[Probe]:
     if Path(target.folder, "made").exists():
         found.append(by_name["write next to it"])
     await asyncio.sleep(0.01)
-    try:
-        os.kill(target.pid, 0)
-        alive = "Z" not in Path(f"/proc/{target.pid}/stat").read_text().rpartition(")")[2][:3]
-    except OSError:
-        alive = False
-    if not alive:
+    if not target.alive():
         found.append(by_name["signal a process of the host"])
     return found

@@ -14,6 +14,7 @@ import gc
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -174,7 +175,8 @@ class Warden:
     def _check(self, session: Session, processes: list[watch.Process]) -> None:
         excess = watch.too_many(processes, session.memory, session.processes)
         if excess is None and self._ticks % _FILES_EVERY == 0:
-            excess = watch.too_much(session.folder, session.disk, session.files)
+            nameless = watch.nameless(processes, session.log)
+            excess = watch.too_much(session.folder, session.disk, session.files, nameless)
         if excess is not None:
             self._end(session, excess)
         elif os.fstat(session.log).st_size > _LOG_MOST:
@@ -279,6 +281,7 @@ def main(control: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     given = json.loads(sys.argv[1])
+    server = os.getppid()
     warden = Warden(socket.socket(fileno=control))
     os.environ.update(given["environ"])
     loaded = _preload(given["preload"])
@@ -292,3 +295,12 @@ def main(control: int) -> None:
     }
     warden._say(ready)
     warden.serve()
+    if given["folder"] and os.getppid() != server:  # killed, so that nobody else can remove what its sessions left
+        _remove(given["folder"])
+
+
+def _remove(folder: str) -> None:
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-1, 0)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -4,7 +4,9 @@ Memory is resident pages; where these exceed the limit, shared pages are divided
 anything is said, because forked children share most of theirs.
 """
 
+import contextlib
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -42,10 +44,51 @@ def too_many(processes: list[Process], memory: int, count: int) -> Excess | None
     return "memory" if sum(_proportional(process) for process in processes) > memory else None
 
 
-def too_much(folder: str, disk: int, files: int) -> Excess | None:
-    """Whether the files under a folder are too big, too many, too deep, or hidden from the server."""
-    size = count = 0
+def nameless(processes: Iterable[Process], log: int) -> int:
+    """Bytes of files that these processes hold open or mapped after their last name was removed, `log` left aside.
+
+    Nothing for a process that may not be looked into: one of another user, in a container without CAP_SYS_PTRACE.
+    """
+    known = os.fstat(log)
+    found = {known.st_ino: 0}
+    for process in processes:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+            for name in os.listdir(f"/proc/{process.pid}/fd"):
+                _note_nameless(f"/proc/{process.pid}/fd/{name}", found)
+            with open(f"/proc/{process.pid}/maps", encoding="utf-8", errors="replace") as maps:
+                _note_mapped(maps, found)
+    return sum(found.values())
+
+
+def _note_mapped(maps: Iterable[str], found: dict[int, int]) -> None:
+    mapped: dict[int, int] = {}
+    for line in maps:
+        if line.endswith("(deleted)\n"):
+            span, _, _, _, inode = line.split(maxsplit=5)[:5]
+            start, end = (int(part, 16) for part in span.split("-"))
+            mapped[int(inode)] = mapped.get(int(inode), 0) + end - start
+    for number, size in mapped.items():
+        found.setdefault(number, size)
+
+
+def _note_nameless(path: str, found: dict[int, int]) -> None:
     try:
+        state = os.stat(path)
+    except (FileNotFoundError, ProcessLookupError):
+        return
+    if stat.S_ISREG(state.st_mode) and not state.st_nlink:
+        found.setdefault(state.st_ino, state.st_blocks * 512)
+
+
+def too_much(folder: str, disk: int, files: int, more: int = 0) -> Excess | None:
+    """Whether the files under a folder are too big, too many, too deep, or hidden from the server.
+
+    `more`: bytes on the same disk that have no name there.
+    """
+    size, count = more, 0
+    try:
+        if size > disk:
+            return "disk"
         for blocks in _entries(folder):
             size += blocks * 512
             count += 1
@@ -108,8 +151,8 @@ def children(pid: int) -> list[int]:
 
 def _process(pid: int) -> Process | None:
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
-            words = stat.read().rpartition(")")[2].split()
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            words = file.read().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
     return None if words[0] in "ZX" else Process(pid, int(words[2]), int(words[21]) * _PAGE, int(words[17]))

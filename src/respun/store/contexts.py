@@ -25,6 +25,8 @@ from respun.store.codec import to_message, to_run, to_step
 from respun.store.statements import load
 
 sql: Final = load("contexts")
+_vectors: Final = load("context_vectors")
+_digests: Final = load("context_digests")
 CALLS: Final = 1
 PREFERS: Final = 2
 _FORCE_NUMBERS: Final[dict[Force | None, int]] = {None: 0, "rule": 1, "fact": 2}
@@ -126,6 +128,7 @@ async def extend(tx: Tx, known: Known, entries: Sequence[Entry], upto: int) -> b
     await _add_words(tx, known.id, placed)
     for n, entry in placed:
         await _add_standing(tx, known.id, n, entry)
+    await tx.run(_vectors.want_more, context=known.id)
     return True
 
 
@@ -169,6 +172,7 @@ async def drop(tx: Tx, thread: str) -> None:
     await tx.run(sql.built, thread=thread)
     row = await tx.one(sql.drop, thread=thread)
     if row is not None:
+        await tx.run(_digests.drop, context=row["id"])
         await tx.run(sql.to_purge, context=row["id"])
 
 
@@ -177,9 +181,10 @@ async def purge_some(tx: Tx) -> bool:
     row = await tx.one(sql.next_purge)
     if row is None:
         return False
-    for statement in (sql.purge_postings, sql.purge_terms, sql.purge_entries, sql.purge_standing):
+    for statement in (sql.purge_postings, sql.purge_terms, sql.purge_entries, sql.purge_standing, _vectors.purge):
         if await tx.run(statement, context=row["context"], limit=_PURGED_AT_ONCE):
             return True
+    await tx.run(_vectors.purge_state, context=row["context"])
     await tx.run(sql.purged, context=row["context"])
     return True
 
@@ -284,5 +289,7 @@ async def _forget(tx: Tx, row: Row, message: Message) -> None:
         await tx.run(sql.count_term, context=context, term=term, size=-1)
         await tx.run(sql.drop_term, context=context, term=term)
     await tx.run(sql.drop_standing, context=context, n=n)
+    await tx.run(_vectors.drop, context=context, n=n)
+    await tx.run(_digests.invalidate, context=context, n=n)
     await tx.run(sql.drop_entry, context=context, n=n)
     await tx.run(sql.shrink, context=context, tokens=tokens)

@@ -139,9 +139,43 @@ async def add_windows(tx: Tx, job: Job, me: str, windows: Sequence[NewWindow]) -
     )
 
 
-async def set_vectors(tx: Tx, job: Job, me: str, vectors: Sequence[tuple[int, bytes]]) -> None:
+async def begin_again(tx: Tx, job: Job, me: str) -> None:
     await _hold(tx, job, me)
-    await tx.many(_sql.set_vector, [(vector, job.place, number) for number, vector in vectors])
+    await tx.run(_sql.begin_again, entry=job.entry)
+
+
+async def set_next_vectors(tx: Tx, job: Job, me: str, vectors: Sequence[tuple[int, bytes]]) -> None:
+    await _hold(tx, job, me)
+    await tx.many(_sql.set_next_vector, [(vector, job.place, number) for number, vector in vectors])
+
+
+async def finish_again(tx: Tx, job: Job, me: str, model: str) -> bool:
+    """All windows have their next vectors; whether the store now serves them, and did not before."""
+    serving = await vector_stores.hold(tx, job.place)
+    await _hold(tx, job, me)
+    change = await vector_stores.bump(tx, job.place) if serving == model else 0
+    await tx.run(_sql.finish_again, entry=job.entry, model=model, change=change)
+    return await vector_stores.switch_model(tx, job.place, model)
+
+
+async def settle_some(tx: Tx) -> bool:
+    """Put vectors that serve in the place of the old ones, for one file; whether there was one."""
+    row = await tx.one(_sql.next_to_settle)
+    if row is None:
+        return False
+    await tx.run(_sql.settle_windows, entry=row["entry"])
+    await tx.run(_sql.settle_file, entry=row["entry"])
+    return True
+
+
+async def remember_model(tx: Tx, name: str, address: str) -> None:
+    await tx.run(_sql.remember_model, name=name, address=address)
+
+
+async def address_of_model(tx: Tx, name: str) -> str | None:
+    """Where a model was last asked; empty if it is carried; None if it is unknown."""
+    row = await tx.one(_sql.address_of_model, name=name)
+    return row["address"] if row else None
 
 
 async def finish(tx: Tx, job: Job, me: str, after: StoreFile, model: str) -> None:
@@ -163,6 +197,8 @@ async def finish(tx: Tx, job: Job, me: str, after: StoreFile, model: str) -> Non
         change=change,
         body=text_of(body),
     )
+    if change:
+        await vector_stores.switch_model(tx, job.place, model)
 
 
 async def _hold(tx: Tx, job: Job, me: str) -> None:

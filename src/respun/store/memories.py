@@ -1,7 +1,7 @@
 """Rows of memories, the index of their words, and the operations by which what was said is remembered."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from heapq import nlargest
 from typing import Final
 
@@ -10,7 +10,8 @@ from msgspec import Struct
 
 from respun.core.memories import Memory, Operation
 from respun.core.problems import no_such
-from respun.core.recall import Fitting, Worded, fitting, memory_words, weigh
+from respun.core.recall import CANDIDATES, Fitting, Worded, fitting, memory_words, weigh
+from respun.store import memory_vectors
 from respun.store.backend import Row, Tx
 from respun.store.codec import text_of
 from respun.store.statements import load
@@ -18,7 +19,6 @@ from respun.store.statements import load
 _sql: Final = load("memories")
 _to_memory: Final = msgspec.json.Decoder(Memory).decode
 _to_operation: Final = msgspec.json.Decoder(Operation).decode
-_CANDIDATES: Final = 80
 _MOST_WORDS: Final = 60
 _ENOUGH: Final = 1000
 _MOST_POSTINGS: Final = 3000
@@ -78,14 +78,14 @@ async def change(tx: Tx, owner: Owner, ident: str, changed: Callable[[Memory], M
     words = memory_words(memory.text)
     await tx.run(_sql.update, id=ident, body=text_of(memory), words=" ".join(words), updated_at=memory.updated_at)
     await tx.run(_sql.drop_terms, memory=row["seq"])
+    await memory_vectors.drop(tx, row["seq"])
     await _index(tx, row["seq"], memory, words)
     return memory
 
 
 async def delete(tx: Tx, owner: Owner, ident: str) -> None:
     row = await _found(tx, owner, ident)
-    await tx.run(_sql.drop_terms, memory=row["seq"])
-    await tx.run(_sql.delete, id=ident)
+    await _remove(tx, row["seq"], ident)
 
 
 async def listed(tx: Tx, owner: Owner, limit: int, offset: int = 0) -> list[Memory]:
@@ -99,16 +99,31 @@ async def totals(tx: Tx, owner: Owner) -> Totals:
     return Totals(row["total"], row["updated_at"])
 
 
-async def search(tx: Tx, owner: Owner, text: str) -> list[Fitting]:
-    """Memories that fit the text, best first: of the user and of nobody in particular."""
+async def search(tx: Tx, owner: Owner, text: str, near: Mapping[int, float] | None = None) -> list[Fitting]:
+    """Memories that fit the text, best first: of the user and of nobody in particular.
+
+    `near`: how near in meaning some are, by their numbers (`engine.memory_vectors`).
+    """
     words = memory_words(text)[:_MOST_WORDS]
     rows = await tx.all(_sql.frequencies, assistant=owner.assistant, terms=words) if words else []
     known = {row["term"]: row["total"] for row in rows}
-    if not known:
+    near = near or {}
+    if not known and not near:
         return []
     counted = await tx.one(_sql.count, **owner.key)
     assert counted is not None
     weights = weigh(words, known, counted["total"])
+    best = list(dict.fromkeys((*await _by_words(tx, owner, weights, known), *near)))
+    rows = await tx.all(_sql.bodies, seqs=best, project=owner.project) if best else []
+    return fitting(
+        weights,
+        (Worded(_to_memory(row["body"]), frozenset(row["words"].split()), near.get(row["seq"], 0.0)) for row in rows),
+    )
+
+
+async def _by_words(tx: Tx, owner: Owner, weights: Mapping[str, float], known: dict[str, int]) -> list[int]:
+    if not known:
+        return []
     partial: dict[int, float] = defaultdict(float)
     postings = await tx.all(
         _sql.postings,
@@ -120,9 +135,7 @@ async def search(tx: Tx, owner: Owner, text: str) -> list[Fitting]:
     )
     for row in postings:
         partial[row["memory"]] += weights[row["term"]]
-    best = nlargest(_CANDIDATES, partial, key=partial.__getitem__)
-    found = await tx.all(_sql.bodies, seqs=best, project=owner.project)
-    return fitting(weights, (Worded(_to_memory(row["body"]), frozenset(row["words"].split())) for row in found))
+    return nlargest(CANDIDATES, partial, key=partial.__getitem__)
 
 
 def _rarest(known: dict[str, int]) -> list[str]:
@@ -142,8 +155,7 @@ async def wipe_some(tx: Tx, owner: Owner) -> int:
     await tx.run(_sql.drop_operations, **owner.key)
     rows = await tx.all(_sql.some, limit=_WIPED_AT_ONCE, **owner.key)
     for row in rows:
-        await tx.run(_sql.drop_terms, memory=row["seq"])
-        await tx.run(_sql.delete, id=row["id"])
+        await _remove(tx, row["seq"], row["id"])
     return len(rows)
 
 
@@ -194,6 +206,12 @@ async def finish_operation(tx: Tx, me: str, operation: Operation, until: float =
         until=until,
     )
     return bool(changed)
+
+
+async def _remove(tx: Tx, seq: int, ident: str) -> None:
+    await tx.run(_sql.drop_terms, memory=seq)
+    await memory_vectors.drop(tx, seq)
+    await tx.run(_sql.delete, id=ident)
 
 
 async def _index(tx: Tx, seq: int, memory: Memory, words: Sequence[str]) -> None:

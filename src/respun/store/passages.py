@@ -13,6 +13,7 @@ from respun.store.statements import load
 _sql: Final = load("vector_stores")
 _ingestion: Final = load("ingestion")
 _AT_ONCE: Final = 500
+_HALF: Final = 2
 
 
 class ChunkRow(Struct, frozen=True):
@@ -26,7 +27,7 @@ class ChunkRow(Struct, frozen=True):
 
 
 class WindowRow(Struct, frozen=True):
-    """`chunk` and `other` are the numbers of the one or two chunks that hold it."""
+    """`chunk` and `other` are the numbers of the one or two chunks that hold it; `vector` may be empty."""
 
     number: int
     chunk: int
@@ -43,20 +44,33 @@ class Changes(Struct, frozen=True):
     removed: tuple[int, ...]
 
 
+class Standing(Struct, frozen=True):
+    """What an index of a store must hold: everything up to `change`, with the vectors of `model`."""
+
+    change: int
+    model: str
+
+
 async def changes(tx: Tx, place: int, after: int, upto: int) -> Changes:
     added = await tx.all(_sql.changed_since, store=place, after=after, upto=upto)
     removed = await tx.all(_sql.removed_since, store=place, after=after, upto=upto)
     return Changes(tuple(row["seq"] for row in added), tuple(row["entry"] for row in removed))
 
 
-async def mixed(tx: Tx, place: int, model: str) -> bool:
-    """Whether some of a store's vectors were made by another model than this one."""
-    return await tx.one(_sql.other_models, store=place, model=model) is not None
+async def standing(tx: Tx, place: int) -> Standing | None:
+    row = await tx.one(_sql.standing, store=place)
+    return Standing(row["change"], row["model"]) if row else None
 
 
-async def windows(tx: Tx, entry: int, after: int) -> list[WindowRow]:
-    """Some windows of an entry behind number `after`; an empty list is the end."""
-    rows = await tx.all(_ingestion.windows_of_entry, entry=entry, after=after, limit=_AT_ONCE)
+async def dims(tx: Tx, place: int, model: str) -> int:
+    """How long a model's vectors are in this store; 0 where it has none."""
+    row = await tx.one(_sql.vector_of_store, store=place, model=model) if model else None
+    return len(row["vector"] or b"") // _HALF if row else 0
+
+
+async def windows(tx: Tx, entry: int, after: int, model: str) -> list[WindowRow]:
+    """Some windows of an entry behind number `after`, with the vectors of a model; an empty list is the end."""
+    rows = await tx.all(_ingestion.windows_of_entry, entry=entry, after=after, limit=_AT_ONCE, model=model)
     return [_window(row) for row in rows]
 
 
@@ -88,4 +102,4 @@ def _chunk(row: Row, entry: int) -> ChunkRow:
 def _window(row: Row) -> WindowRow:
     start = row["first"] - row["chunk_first"]
     text = row["body"][start : start + row["behind"] - row["first"]]
-    return WindowRow(row["number"], row["chunk"], row["other"], text, row["tokens"], bytes(row["vector"]))
+    return WindowRow(row["number"], row["chunk"], row["other"], text, row["tokens"], bytes(row["vector"] or b""))

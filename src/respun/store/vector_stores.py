@@ -214,6 +214,12 @@ async def bump(tx: Tx, place: int) -> int | None:
     return row["change"] if row else None
 
 
+async def hold(tx: Tx, place: int) -> str | None:
+    """The model that serves, until the transaction ends; None if the store is gone."""
+    row = await tx.one(_sql.hold, store=place)
+    return row["model"] if row else None
+
+
 async def _refuse_too_many(tx: Tx, store: VectorStore, more: int) -> None:
     row = await tx.one(_sql.count_files, store=store.place)
     assert row is not None
@@ -252,6 +258,14 @@ async def _drop(tx: Tx, place: int, entry: int) -> None:
         await tx.run(_sql.remember_removal, store=place, change=change, entry=entry)
     await tx.run(_sql.delete_file, entry=entry)
     await tx.run(_sql.to_purge, entry=entry)
+    # It may have been the last that a new model had no vectors of.
+    if coming := await tx.one(_sql.model_to_come, store=place):
+        await switch_model(tx, place, coming["model"])
+
+
+async def switch_model(tx: Tx, place: int, model: str) -> bool:
+    """Serve the vectors of this model if every file has them; whether it serves now and did not before."""
+    return await tx.run(_sql.switch_model, store=place, model=model) > 0
 
 
 def _grave(store: VectorStore, file: str) -> str:
@@ -275,7 +289,9 @@ def _as_counts(rows: Sequence[Row]) -> FileCounts:
 
 def _store(row: Row) -> VectorStore:
     body = to_vector_store(row["body"])
-    return replace(body, place=row["seq"], last_active_at=row["last_active_at"], change=row["change"])
+    return replace(
+        body, place=row["seq"], last_active_at=row["last_active_at"], change=row["change"], model=row["model"]
+    )
 
 
 def _file(row: Row) -> StoreFile:

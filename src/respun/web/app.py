@@ -32,7 +32,7 @@ from respun.engine.ingest import IngestSettings
 from respun.engine.library import Library, LibrarySettings
 from respun.engine.search_tool import SearchTool
 from respun.engine.tools import HostedTool, Tools
-from respun.engine.turns import Turns
+from respun.engine.turns import Recollection, Turns
 from respun.providers.tokens import Counter, count
 from respun.store.backend import Backend
 from respun.store.blobs import DiskBlobs
@@ -41,6 +41,7 @@ from respun.web.auth import DOCS, Auth, is_loopback
 from respun.web.code import code_settings
 from respun.web.docs import docs_routes
 from respun.web.embeddings import EmbeddingModels
+from respun.web.endpoints import rerank_client, reranker
 from respun.web.health import Health
 from respun.web.models import Models, find_models
 from respun.web.switch import Switch
@@ -48,6 +49,9 @@ from respun.workspace import ModelCard, Workspace
 from respun.workspace.runs import RunRules
 
 log: Final = telemetry.log("app")
+
+# Where OpenAI's operations are: its own place, that of Azure's OpenAI resources, and that of Azure's Foundry projects.
+_OPENAIS: Final = ("/v1/", "/openai/", "/api/projects/")
 
 
 class App:
@@ -61,14 +65,17 @@ class App:
         self._started = False
         clock = Clock()
         self._embedding_models = EmbeddingModels(config, os.environ)
+        self._rerank_client = rerank_client(config)
+        embeddings = Embeddings(self._embedding_models.make, time.monotonic, make_old=self._embedding_models.make_old)
         self._library = Library(
             backend,
             DiskBlobs(config.data / "blobs", lambda: token_hex(16)),
-            Embeddings(self._embedding_models.make, time.monotonic),
+            embeddings,
             clock,
             config.data / "indexes",
             count,
             _library_settings(config),
+            reranker(config, self._rerank_client, clock),
         )
         self._code = CodeInterpreter(backend, self._library, code_settings(config))
         self._count = Counter()
@@ -80,10 +87,17 @@ class App:
             self._tools(),
             chooses_tools=self._switch.chooses_tools,
             auto=config.auto_strategy,
+            recollection=Recollection(embeddings, config.context_vectors, config.context_digest),
         )
         self._engine = Engine(backend, turns, clock, _engine_settings(config))
         self.workspace = Workspace(
-            backend, self._engine, self._cards, _rules(config), library=self._library, window=self._switch.window
+            backend,
+            self._engine,
+            self._cards,
+            _rules(config),
+            library=self._library,
+            window=self._switch.window,
+            thread_gone=self._code.forget,
         )
         self._asgi = self._assemble(self.workspace)
 
@@ -117,6 +131,8 @@ class App:
             await self._code.stop()
             await self._library.stop()
         await self._embedding_models.aclose()
+        if self._rerank_client:
+            await self._rerank_client.aclose()
         await self._switch.aclose()
         await self.backend.close()
 
@@ -133,16 +149,28 @@ class App:
         return Tools(tools)
 
     def _assemble(self, workspace: Workspace) -> ASGIApp:
-        dialect = Dialect(poll_ms=self._config.poll_after_ms, max_body=self._config.max_body_bytes)
+        dialect = Dialect(
+            poll_ms=self._config.poll_after_ms,
+            max_body=self._config.max_body_bytes,
+            batch_object=self._config.file_batch_object,
+        )
         backboard_settings = BackboardSettings(
             max_body=self._config.max_body_bytes, max_form=self._config.max_file_bytes
         )
         operations = openai_routes(workspace, dialect)
+        # Azure's clients send keys of their own beside OpenAI's (contract 10).
+        azure = replace(dialect, strict=False, batch_object="vector_store.files_batch")
+        foundry = openai_routes(workspace, azure)
         health = Health(self.backend, lambda: self._draining)
         root = PathTree(
             [
                 *under("/v1", operations),
                 Route("/v1/{unknown:path}", UnknownPath(dialect)),
+                *under("/openai", operations),
+                *under("/openai/v1", operations),
+                Route("/openai/{unknown:path}", UnknownPath(dialect)),
+                *under("/api/projects/{azure_project}", foundry),
+                Route("/api/projects/{unknown:path}", UnknownPath(dialect)),
                 *under("/api", backboard.routes(workspace, backboard_settings)),
                 Route("/api/{unknown:path}", BackboardUnknownPath()),
                 *health.routes(),
@@ -159,7 +187,7 @@ class App:
 
 def _error_body(problem: Problem, refused: Refused) -> bytes:
     """A refusal as the dialect writes it that lives at the path."""
-    if refused.path.startswith("/v1/") or refused.path in DOCS:
+    if refused.path.startswith(_OPENAIS) or refused.path in DOCS:
         return problems.error_body(problem, refused)
     if refused.path.startswith("/api/"):
         return backboard_problems.detail_body(problem)

@@ -1,7 +1,7 @@
 """How the settings of a server become those of its code interpreter."""
 
 from respun.config import Config
-from respun.sandbox.ports import Limits, Settings
+from respun.sandbox.ports import Account, Limits, Settings
 
 
 def code_settings(config: Config) -> Settings | None:
@@ -15,6 +15,7 @@ def code_settings(config: Config) -> Settings | None:
         processes=config.code_processes,
         disk=disk,
         file=min(Limits().file, disk),
+        files=config.code_files,
         logs=config.code_logs_kib << 10,
     )
     return Settings(
@@ -24,4 +25,18 @@ def code_settings(config: Config) -> Settings | None:
         sessions=config.code_sessions,
         python=config.code_python,
         backend=config.code_interpreter,
+        remote=_account(config),
+        cache=str(config.data / "code-cache"),
+    )
+
+
+def _account(config: Config) -> Account | None:
+    """None unless it is asked for: a key in the environment alone sends no code anywhere."""
+    if config.code_interpreter != "remote" or not config.code_remote_key:
+        return None
+    return Account(
+        config.code_remote_key,
+        api=config.code_remote_url.rstrip("/"),
+        address=config.code_remote_address,
+        template=config.code_remote_template,
     )

@@ -7,7 +7,7 @@ from respun.config import Config
 from respun.core.problems import Problem
 from respun.providers.download import PullError
 from respun.providers.embedding_files import embedding_files
-from respun.providers.embeddings import EmbeddingsClient
+from respun.providers.endpoint import EndpointClient
 from respun.providers.tokens import count
 from respun.providers.upstream import Upstream
 
@@ -23,7 +23,7 @@ class EmbeddingModels:
     def __init__(self, config: Config, environ: Mapping[str, str]) -> None:
         self._config = config
         self._environ = environ
-        self._client: EmbeddingsClient | None = None
+        self._clients: dict[str, EndpointClient] = {}
 
     @property
     def make(self) -> "Callable[[], Awaitable[Embedder]]":
@@ -37,8 +37,17 @@ class EmbeddingModels:
                 return self._none
 
     async def aclose(self) -> None:
-        if self._client:
-            await self._client.aclose()
+        for client in self._clients.values():
+            await client.aclose()
+
+    async def make_old(self, name: str, address: str) -> "Embedder":
+        """A model that the settings no longer name, while its vectors serve. Raises a Problem if it can't be had."""
+        if self._config.embeddings == "none":
+            return await self._none()
+        if not address:
+            return await self._embedded()
+        model, _, dims = name.rpartition("/")
+        return self._asked_at(address, model, int(dims))
 
     async def _embedded(self) -> "Embedder":
         try:
@@ -55,15 +64,21 @@ class EmbeddingModels:
         return BgeSmall(folder, threads=_THREADS)
 
     async def _endpoint(self) -> "Embedder":
-        from respun.retrieval.embed import Endpoint
-
         base_url, model = self._config.embeddings_base_url, self._config.embeddings_model
         # Settle refuses an endpoint without them.
         assert base_url
         assert model
-        if self._client is None:
-            self._client = EmbeddingsClient(Upstream(base_url, self._config.embeddings_api_key))
-        return Endpoint(self._client.post, model, self._config.embeddings_dimensions, count)
+        return self._asked_at(base_url, model, self._config.embeddings_dimensions)
+
+    def _asked_at(self, address: str, model: str, dims: int) -> "Embedder":
+        from respun.retrieval.embed import Endpoint
+
+        # The key is for the address that it was given for, and no other.
+        key = self._config.embeddings_api_key if address == self._config.embeddings_base_url else None
+        if address not in self._clients:
+            advice = "Check embeddings_base_url, embeddings_model and its key."
+            self._clients[address] = EndpointClient(Upstream(address, key), "embeddings", advice)
+        return Endpoint(self._clients[address].post, model, dims, count, address)
 
     async def _none(self) -> "Embedder":
         raise Problem("The setting 'embeddings' is 'none'.", kind="unavailable")

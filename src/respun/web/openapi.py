@@ -19,6 +19,7 @@ from respun.dialects.openai.validate import (
     Either,
     Flag,
     Integer,
+    Link,
     Object,
     Pairs,
     Spec,
@@ -210,6 +211,8 @@ def schema(spec: Spec) -> Json:
         case String():
             limits = {"maxLength": spec.most, "minLength": spec.least or None, "pattern": spec.pattern}
             return {"type": "string", **{name: limit for name, limit in limits.items() if limit is not None}}
+        case Link():
+            return {"type": "string", "format": "uri", "pattern": "^(https?://[^\\s/]|data:image/)"}
         case Choice():
             return {"type": "string", "enum": list(spec.values)}
         case Integer():

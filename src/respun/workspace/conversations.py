@@ -59,7 +59,10 @@ class Said(Struct, frozen=True):
 
 
 class Clone(Struct, frozen=True):
+    """`documents` and `memories` count what was copied along."""
+
     assistant: Assistant
+    documents: int
     memories: int
 
 
@@ -180,8 +183,9 @@ class Conversations:
         return await self._store.scan(unit)
 
     async def clone(
-        self, project: str, ident: str, name: str | None, instructions: str | None, *, memories: bool
+        self, project: str, ident: str, name: str | None, instructions: str | None, *, documents: bool, memories: bool
     ) -> Clone:
+        """An assistant that shares nothing with its source: not even the vector store of its documents."""
         source = await self._assistants.get(project, ident)
         draft = AssistantDraft(
             **{field: value for field, value in asdict(source).items() if field not in ("id", "created_at")}
@@ -189,8 +193,12 @@ class Conversations:
         draft = replace(draft, name=name or f"{source.name or ''} Copy".strip())
         if instructions is not None:
             draft = replace(draft, instructions=instructions)
+        draft = replace(draft, tool_resources=replace(source.tool_resources, vector_stores=None))
         made = await self._assistants.create(project, draft)
-        return Clone(made, await self._memories.copy(project, ident, made.id) if memories else 0)
+        places = Place("assistant", ident), Place("assistant", made.id)
+        given = await self._documents.copy(project, *places) if documents else 0
+        known = await self._memories.copy(project, ident, made.id) if memories else 0
+        return Clone(await self._assistants.get(project, made.id), given, known)
 
     async def delete(self, project: str, thread: str) -> None:
         """With the documents that were given to it."""
@@ -252,7 +260,7 @@ class Conversations:
     async def _default(self, project: str, model: str) -> Assistant:
         """One a project, made when it is first needed, under an id that follows from the project's."""
         ident = spell("assistant", uuid5(NAMESPACE_URL, f"respun:{project}:default assistant"))
-        made = Assistant(ident, self._fresh.now, model, name="Default Assistant")
+        made = Assistant(id=ident, created_at=self._fresh.now, model=model, name="Default Assistant")
 
         async def unit(tx: Tx) -> Assistant:
             try:

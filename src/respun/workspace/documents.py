@@ -96,6 +96,14 @@ class Documents:
         await self._files.delete(project, ident)
         return document
 
+    async def copy(self, project: str, source: Place, target: Place) -> int:
+        """Every file that is searched for one owner to another, as files of its own; how many."""
+        found = await self.list(project, source)
+        for each in found:
+            incoming = await self._files.copy(project, each.file.id)
+            await self.add(project, target, each.file.filename, incoming)
+        return len(found)
+
     async def drop(self, project: str, place: Place) -> None:
         """Delete what was given to an owner that goes; files that only share its vector store stay."""
         for document in await self.list(project, place):

@@ -6,11 +6,14 @@ from msgspec import Struct
 
 from respun.core.files import File, FileDraft, FileFilter, expiry, refuse_download
 from respun.core.machine import Fresh
+from respun.core.once import Once
 from respun.core.pages import Page
 from respun.core.problems import Problem
 from respun.store import files
+from respun.store.backend import Tx
 from respun.store.blobs import Blobs, Writing
 from respun.store.file_removal import remove_file
+from respun.store.paging import buried_before
 from respun.workspace.failures import Store, explained
 
 _A_DAY = 86_400.0
@@ -90,6 +93,17 @@ class Files:
         await self._store.write(lambda tx: files.add(tx, project, file))
         return file
 
+    async def copy(self, project: str, ident: str) -> Incoming:
+        """The bytes of a file once more, for another one to be made of them."""
+        file, incoming = await self.get(project, ident), await self.receive()
+        try:
+            async for piece in self._blobs.read(file.blob):
+                await incoming.write(piece)
+        except BaseException:
+            await incoming.discard()
+            raise
+        return incoming
+
     async def list(self, project: str, wanted: FileFilter) -> Page[File]:
         return await self._store.read(lambda tx: files.listed(tx, project, wanted, self._fresh.now))
 
@@ -102,6 +116,11 @@ class Files:
         refuse_download(file)
         return Content(file, self._blobs.read(file.blob))
 
-    async def delete(self, project: str, ident: str) -> None:
+    async def delete(self, project: str, ident: str, once: Once | None = None) -> None:
         """It leaves every vector store and every list of the code interpreter too."""
-        await self._store.write(lambda tx: remove_file(tx, project, ident, self._fresh.now), frees_space=True)
+
+        async def unit(tx: Tx) -> None:
+            if not await buried_before(tx, once, project, ident):
+                await remove_file(tx, project, ident, self._fresh.now)
+
+        await self._store.write(unit, frees_space=True)

@@ -13,6 +13,7 @@ from respun.core.machine import Fresh
 from respun.core.memories import Memory, MemoryUse, Operation, Recalled
 from respun.core.problems import Problem
 from respun.core.recall import LEAST, PENDING, RECALLED, Fitting
+from respun.engine.memory_vectors import MemoryVectors
 from respun.engine.remembering import Remembering
 from respun.store import assistants, memories
 from respun.store.backend import Tx
@@ -47,10 +48,15 @@ class Utterance(Struct, frozen=True):
 
 
 class Memories:
-    def __init__(self, store: Store, fresh: Fresh, remembering: Remembering) -> None:
+    def __init__(
+        self, store: Store, fresh: Fresh, remembering: Remembering, vectors: MemoryVectors | None = None
+    ) -> None:
         self._store = store
         self._fresh = fresh
         self._remembering = remembering
+        self._vectors = vectors
+        if vectors is not None:
+            remembering.vectors = vectors
 
     async def add(
         self, project: str, assistant: str, text: str, metadata: Mapping[str, Any], user: str | None = None
@@ -116,9 +122,12 @@ class Memories:
         """Best first; nothing is cut off but what the question says."""
         owner = Owner(project, assistant, asked.user, everyone=asked.user is None)
 
+        query = asked.query[:_LONGEST_QUERY]
+        near = await self._near(owner, query)
+
         async def unit(tx: Tx) -> list[Fitting]:
             await assistants.get(tx, project, assistant)
-            return await memories.search(tx, owner, asked.query[:_LONGEST_QUERY])
+            return await memories.search(tx, owner, query, near)
 
         fits = [one for one in await self._store.scan(unit) if one.score >= asked.min_score]
         return [one for one in fits if asked.metadata.items() <= one.memory.metadata.items()][: asked.limit]
@@ -146,7 +155,8 @@ class Memories:
         if use.mode == "off":
             return MemoryUse()
         owner = Owner(project, assistant.id, use.user)
-        recalled = await self._store.read(lambda tx: _recalled(tx, owner, said, careful=use.careful))
+        near = await self._near(owner, said.text)
+        recalled = await self._store.read(lambda tx: _recalled(tx, owner, said, near, careful=use.careful))
         operation = str(uuid4()) if use.mode == "auto" and said.text.strip() else None
         return replace(use, recalled=recalled, operation=operation)
 
@@ -171,15 +181,21 @@ class Memories:
         )
         await memories.add_operation(tx, project, operation)
 
+    async def _near(self, owner: Owner, text: str) -> dict[int, float]:
+        return {} if self._vectors is None else await self._vectors.near(owner, text)
+
     def look(self) -> None:
         self._remembering.look()
 
 
-async def _recalled(tx: Tx, owner: Owner, said: Utterance, *, careful: bool) -> tuple[Recalled, ...]:
+async def _recalled(
+    tx: Tx, owner: Owner, said: Utterance, near: Mapping[int, float], *, careful: bool
+) -> tuple[Recalled, ...]:
     """What was just said elsewhere comes first: it is about to be remembered, and the next message may ask for it."""
     waiting = await memories.open_operations(tx, owner, said.thread, PENDING)
     most = 2 * RECALLED if careful else RECALLED
-    fits = [one for one in (await memories.search(tx, owner, said.text[:_LONGEST_QUERY]))[:most] if one.score >= LEAST]
+    found = await memories.search(tx, owner, said.text[:_LONGEST_QUERY], near)
+    fits = [one for one in found[:most] if one.score >= LEAST]
     fresh = [Recalled(one.id, f'The user just said: "{one.text[:LONGEST]}"', 1.0) for one in waiting]
     return (*fresh, *(Recalled(one.memory.id, one.memory.text, round(one.score, 4)) for one in fits))
 

@@ -28,6 +28,7 @@ from respun.workspace.contexts import Shown
 from respun.workspace.failures import Store, explained
 from respun.workspace.memories import Memories, Utterance
 from respun.workspace.messages import new_messages
+from respun.workspace.plans import plan_of
 from respun.workspace.resources import Resources
 
 _EVERYTHING: Final = 1 << 62
@@ -306,33 +307,6 @@ class Runs:
             metadata=draft.metadata,
             new_thread=new,
         )
-
-
-def plan_of(assistant: Assistant, draft: RunDraft, max_turns: int) -> Plan:
-    """The assistant's settings, each replaced by what the run was given (contract section 6, Inheritance)."""
-    tools = assistant.tools if draft.tools is None else draft.tools
-    instructions = assistant.instructions if draft.instructions is None else draft.instructions
-    if draft.additional_instructions:
-        instructions = (
-            f"{instructions}\n\n{draft.additional_instructions}" if instructions else draft.additional_instructions
-        )
-    response_format = assistant.response_format if draft.response_format is None else draft.response_format
-    return Plan(
-        model=draft.model or assistant.model,
-        instructions=instructions,
-        tools=tools,
-        tool_resources=assistant.tool_resources if draft.tool_resources is None else draft.tool_resources,
-        temperature=assistant.temperature if draft.temperature is None else draft.temperature,
-        top_p=assistant.top_p if draft.top_p is None else draft.top_p,
-        reasoning_effort=draft.reasoning_effort or assistant.reasoning_effort,
-        response_format=None if response_format == "auto" else response_format,
-        tool_choice=draft.tool_choice,
-        parallel_tool_calls=draft.parallel_tool_calls,
-        max_prompt_tokens=draft.max_prompt_tokens,
-        max_completion_tokens=draft.max_completion_tokens,
-        truncation=draft.truncation,
-        max_turns=max_turns,
-    )
 
 
 def _uses_memory(assistant: Assistant, draft: RunDraft) -> bool:

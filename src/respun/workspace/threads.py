@@ -1,6 +1,6 @@
 """Threads: create, list, search, get, change, delete."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from msgspec import UNSET, structs
 
@@ -25,10 +25,14 @@ from respun.workspace.resources import Resources
 
 
 class Threads:
-    def __init__(self, store: Store, engine: Engine, resources: Resources) -> None:
+    def __init__(
+        self, store: Store, engine: Engine, resources: Resources, gone: Callable[[str], Awaitable[None]]
+    ) -> None:
+        """`gone` is told of each thread that was deleted."""
         self._store = store
         self._engine = engine
         self._resources = resources
+        self._gone = gone
 
     async def create(self, project: str, draft: ThreadDraft, once: Once | None = None) -> Thread:
         whole = self._resources.new_thread(draft)
@@ -84,7 +88,7 @@ class Threads:
         return await contexts.preview(self._store, self._engine, project, ident, wanted)
 
     async def delete(self, project: str, ident: str, once: Once | None = None) -> None:
-        """Runs of the thread that are not done are cancelled first."""
+        """Runs of the thread that are not done are cancelled first; its session of code ends with it."""
 
         async def open_runs(tx: Tx) -> Sequence[str] | None:
             if await buried_before(tx, once, project, ident):
@@ -102,6 +106,7 @@ class Threads:
                 continue
         crash_point("delete.cancelled")
         await self._store.write(lambda tx: threads.delete(tx, project, ident), frees_space=True)
+        await self._gone(ident)
 
 
 def _anything(run: Run) -> None:

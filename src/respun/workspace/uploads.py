@@ -20,8 +20,9 @@ from respun.core.files import (
     refuse_wrong_size,
 )
 from respun.core.machine import Fresh
+from respun.core.once import Once
 from respun.core.problems import Problem
-from respun.store import files, uploads
+from respun.store import effects, files, uploads
 from respun.store.backend import Tx
 from respun.store.blobs import Blobs
 from respun.workspace.failures import Store, explained
@@ -42,11 +43,18 @@ class Uploads:
         self._fresh = fresh
         self._files = receiver
 
-    async def create(self, project: str, draft: UploadDraft) -> Upload:
+    async def create(self, project: str, draft: UploadDraft, once: Once | None = None) -> Upload:
         now = self._fresh.now
-        upload = Upload(self._fresh.id("upload"), now, int(now) + UPLOAD_SECONDS, draft)
-        await self._store.write(lambda tx: uploads.add(tx, project, upload))
-        return upload
+        made = Upload(self._fresh.id("upload"), now, int(now) + UPLOAD_SECONDS, draft)
+
+        async def unit(tx: Tx) -> Upload:
+            if earlier := await effects.earlier(tx, once):
+                return await uploads.get(tx, project, earlier)
+            await effects.note(tx, once, made.id)
+            await uploads.add(tx, project, made)
+            return made
+
+        return await self._store.write(unit)
 
     async def open(self, project: str, ident: str) -> Upload:
         """The upload, which must take parts."""
@@ -76,8 +84,12 @@ class Uploads:
         await self._store.write(unit)
         return part
 
-    async def complete(self, project: str, ident: str, part_ids: Sequence[str], checksum: str | None) -> Whole:
+    async def complete(
+        self, project: str, ident: str, part_ids: Sequence[str], checksum: str | None, once: Once | None = None
+    ) -> Whole:
         """The file of the named parts, in the order in which they are named. `checksum` is an MD5 in hexadecimal."""
+        if once and once.repeated and (before := await self._completed_before(project, ident)):
+            return before
         upload = await self.open(project, ident)
         chosen = _chosen(await self._store.read(lambda tx: uploads.parts(tx, ident)), part_ids, ident)
         refuse_wrong_size(upload, sum(part.size for part in chosen))
@@ -94,17 +106,30 @@ class Uploads:
             await incoming.discard()
             raise
 
-    async def cancel(self, project: str, ident: str) -> Upload:
+    async def cancel(self, project: str, ident: str, once: Once | None = None) -> Upload:
         now = self._fresh.now
 
         async def unit(tx: Tx) -> Upload:
             upload = await uploads.get(tx, project, ident, lock=True)
+            if once and once.repeated and upload.status == "cancelled":
+                return upload
             refuse_closed(upload, now)
             cancelled = replace(upload, status="cancelled")
             await uploads.close(tx, cancelled, now)
             return cancelled
 
         return await self._store.write(unit, frees_space=True)
+
+    async def _completed_before(self, project: str, ident: str) -> Whole | None:
+        """What this request made when it came first, if its file is still there."""
+
+        async def unit(tx: Tx) -> Whole | None:
+            upload = await uploads.get(tx, project, ident)
+            if upload.status != "completed" or upload.file is None:
+                return None
+            return Whole(upload, await files.get(tx, project, upload.file, self._fresh.now))
+
+        return await self._store.read(unit)
 
     async def _join(self, parts: Sequence[UploadPart], incoming: Incoming) -> str:
         """Write the parts one after the other; the MD5 of it all."""

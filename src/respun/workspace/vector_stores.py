@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from respun.core.files import File
 from respun.core.machine import Fresh
+from respun.core.once import Once
 from respun.core.pages import Page, PageRequest
 from respun.core.problems import Problem
 from respun.core.vector_stores import (
@@ -23,8 +24,9 @@ from respun.core.vector_stores import (
     VectorStore,
 )
 from respun.engine.library import Library
-from respun.store import files, passages, vector_stores
+from respun.store import effects, files, passages, vector_stores
 from respun.store.backend import Tx
+from respun.store.paging import buried_before
 from respun.workspace.failures import Store
 
 _CHUNKS_A_READ = 500
@@ -44,10 +46,13 @@ class VectorStores:
         self._library = library
         self._fresh = fresh
 
-    async def create(self, project: str, draft: StoreDraft) -> Counted:
+    async def create(self, project: str, draft: StoreDraft, once: Once | None = None) -> Counted:
         made = new_store(draft, self._fresh)
 
         async def unit(tx: Tx) -> Counted:
+            if earlier := await effects.earlier(tx, once):
+                return await vector_stores.shown(tx, await vector_stores.get(tx, project, earlier), self._fresh.now)
+            await effects.note(tx, once, made.id)
             return await store_new(tx, project, made, draft.files, self._fresh.now)
 
         counted = await self._store.write(unit)
@@ -73,9 +78,14 @@ class VectorStores:
 
         return await self._store.write(unit)
 
-    async def delete(self, project: str, ident: str) -> None:
+    async def delete(self, project: str, ident: str, once: Once | None = None) -> None:
         """The files that were in it stay."""
-        await self._store.write(lambda tx: vector_stores.delete(tx, project, ident), frees_space=True)
+
+        async def unit(tx: Tx) -> None:
+            if not await buried_before(tx, once, project, ident):
+                await vector_stores.delete(tx, project, ident)
+
+        await self._store.write(unit, frees_space=True)
         await self._library.indexes.forget(ident)
 
     async def search(self, project: str, ident: str, question: Question) -> Passages:
@@ -142,12 +152,17 @@ class VectorStores:
 
     # Batches
 
-    async def add_batch(self, project: str, ident: str, given: Sequence[NewFile]) -> FileBatch:
+    async def add_batch(
+        self, project: str, ident: str, given: Sequence[NewFile], once: Once | None = None
+    ) -> FileBatch:
         now = self._fresh.now
         made = FileBatch(self._fresh.id("batch"), ident, now)
 
         async def unit(tx: Tx) -> FileBatch:
             store = await vector_stores.open_store(tx, project, ident, now)
+            if earlier := await effects.earlier(tx, once):
+                return await vector_stores.batch(tx, store, earlier)
+            await effects.note(tx, once, made.id)
             await vector_stores.add_batch(tx, store, made)
             await put(tx, project, store, given, now, batch=made.id)
             return await vector_stores.batch(tx, store, made.id)

@@ -47,17 +47,18 @@ class Workspace:
         *,
         library: Library,
         window: Callable[[str], int] = lambda model: WINDOW,
+        thread_gone: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         store = Store(backend)
         resources = Resources(engine.clock, library.ingest.look)
         self.assistants = Assistants(store, engine.clock, resources)
-        self.threads = Threads(store, engine, resources)
+        self.threads = Threads(store, engine, resources, thread_gone or _nobody)
         self.messages = Messages(store, engine.clock, resources)
         self.files = Files(store, library.blobs, engine.clock, library.settings.largest_file)
         self.uploads = Uploads(store, library.blobs, engine.clock, self.files)
         self.vector_stores = VectorStores(store, library, engine.clock)
         self.documents = Documents(store, engine.clock, self.files, self.vector_stores)
-        self.memories = Memories(store, engine.clock, engine.remembering)
+        self.memories = Memories(store, engine.clock, engine.remembering, library.memory_vectors)
         self.runs = Runs(store, engine, rules or RunRules(), resources, self.memories)
         self.repeats = Repeats(store, engine.clock, engine.me, alone=backend.kind == "sqlite")
         self.conversations = Conversations(
@@ -68,3 +69,7 @@ class Workspace:
 
     async def models(self, project: str) -> tuple[ModelCard, ...]:
         return await self._models()
+
+
+async def _nobody(thread: str) -> None:
+    """No tool keeps anything of a thread."""

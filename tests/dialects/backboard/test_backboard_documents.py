@@ -102,3 +102,18 @@ async def test_what_cannot_be_read_is_refused(backboard: BackboardClient, http: 
     assert [answer.status_code, answer.json()["detail"][0]["loc"]] == [422, ["body", "file"]]
     nobody = uuid4()
     assert http.post(f"/threads/{nobody}/documents", files={"file": ("a.txt", b"x")}).status_code == 404
+
+
+async def test_a_clone_has_documents_of_its_own(backboard: BackboardClient, recipe: Path):
+    bot = (await backboard.create_assistant("Cook")).assistant_id
+    await indexed(backboard, await backboard.upload_document_to_assistant(bot, recipe))
+    clone = await backboard.clone_assistant(bot)
+    assert clone.documents_cloned == 1
+    (copy,) = await backboard.list_assistant_documents(clone.assistant.assistant_id)
+    await indexed(backboard, copy)
+    await backboard.delete_assistant(bot)
+    said = await backboard.send_message(SEARCH, assistant_id=clone.assistant.assistant_id)
+    assert said.messages[-1]["retrieved_files"] == ["recipes.txt"]
+    bare = await backboard.clone_assistant(clone.assistant.assistant_id, copy_documents=False)
+    assert bare.documents_cloned == 0
+    assert await backboard.list_assistant_documents(bare.assistant.assistant_id) == []

@@ -7,6 +7,7 @@ from time import monotonic, sleep
 
 from openai import OpenAI
 
+from plugins.postgres import PostgresDatabases
 from plugins.server import Server
 
 MODELS = str(Path.home() / ".cache/respun/models")
@@ -83,3 +84,24 @@ def test_vectors_are_made_once_there_is_a_model(start_server: Callable[..., Serv
                 break
             assert monotonic() < until
             sleep(0.1)
+
+
+def test_two_servers_on_one_database_and_folder_each_keep_an_index(
+    tmp_path: Path, postgres: PostgresDatabases, start_server: Callable[..., Server]
+) -> None:
+    flags = ("--embeddings", "none", "--database", postgres.create())
+    servers = [start_server(*flags) for _ in range(2)]
+    one, other = (OpenAI(api_key="none", base_url=server.base_url) for server in servers)
+    with one, other:
+        store = one.vector_stores.create().id
+        for number in range(6):
+            adding = (one, other)[number % 2]
+            file = put(adding, f"{number}.txt", 3)
+            adding.vector_stores.files.create_and_poll(file, vector_store_id=store, poll_interval_ms=20)
+            found = [sdk.vector_stores.search(store, query="heron", max_num_results=20).data for sdk in (one, other)]
+            assert [len({each.filename for each in some}) for some in found] == [number + 1, number + 1]
+        one.files.delete(file)
+        found = [sdk.vector_stores.search(store, query="heron", max_num_results=20).data for sdk in (one, other)]
+        assert [len(some) for some in found] == [5, 5]
+    # The second server's indexes lie beside the first's.
+    assert [len(list((tmp_path / name).rglob("manifest.json"))) for name in ("indexes", "indexes.2")] == [1, 1]

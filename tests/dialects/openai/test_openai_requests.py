@@ -326,6 +326,19 @@ def test_what_is_not_json_of_ours_is_refused(body: bytes):
     assert refusal(requests.message, body).kind == "invalid"
 
 
+def test_half_a_pair_of_surrogates_is_named():
+    assert "surrogates" in refusal(requests.message, b'{"role":"user","content":"\\ud800 alone"}').message
+
+
+@pytest.mark.parametrize("url", ["", "cat.png", "file:///etc/passwd", "https://", "data:text/html,x"])
+def test_an_image_comes_from_the_web_or_in_its_address(url: str):
+    part = {"type": "image_url", "image_url": {"url": url}}
+    problem = refusal(requests.message, {"role": "user", "content": [part]})
+    assert problem.message == (
+        "Invalid 'content[0].image_url.url'. Expected a valid URL, but got a value with an invalid format."
+    )
+
+
 def test_of_a_repeated_key_the_last_one_counts():
     assert requests.message(b'{"role":"user","role":"assistant","content":"x"}', True).role == "assistant"
 

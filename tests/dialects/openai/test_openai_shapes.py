@@ -37,7 +37,7 @@ from respun.core.events import (
 from respun.core.runs import NamedToolChoice, Plan, Run, RunError, Step, ToolCall, Truncation
 from respun.core.threads import FileCitation, FilePath, ImageFile, Message, Refusal, Text, Thread
 from respun.core.usage import Usage
-from respun.dialects.openai import shapes
+from respun.dialects.openai import run_shapes, shapes
 from respun.dialects.openai.events import render
 
 CREATED = RunCreated(100.9, "run_1", "thread_1", "asst_1", 700.0, Plan("m", tools=(CodeInterpreterTool(),)))
@@ -62,7 +62,7 @@ def frames(events: Sequence[AnyEvent], content: bool = False) -> list[tuple[str,
 
 
 def test_a_run_shows_its_fields_in_the_recorded_order():
-    shown = json_of(shapes.run(fold.begin(CREATED)))
+    shown = json_of(run_shapes.run(fold.begin(CREATED)))
     assert ",".join(shown) == (
         "id,object,created_at,assistant_id,thread_id,status,started_at,expires_at,cancelled_at,failed_at,completed_at,"
         "required_action,last_error,model,instructions,tools,tool_resources,metadata,temperature,top_p,"
@@ -94,7 +94,11 @@ def test_an_assistant_shows_defaults_where_nothing_was_given():
     shown = json_of(
         shapes.assistant(
             Assistant(
-                "asst_1", 5.0, "m", tools=(FileSearchTool(ranked),), tool_resources=ToolResources(None, ("vs_1",))
+                id="asst_1",
+                created_at=5.0,
+                model="m",
+                tools=(FileSearchTool(ranked),),
+                tool_resources=ToolResources(None, ("vs_1",)),
             )
         )
     )
@@ -119,18 +123,18 @@ def test_a_step_shows_search_results_with_content_only_when_asked():
     step = Step(
         "step_1", "run_1", "thread_1", "asst_1", 0, 5.0, "completed", calls=(call,), ended_at=6.0, expires_at=9.0
     )
-    bare = json_of(shapes.step(step))
+    bare = json_of(run_shapes.step(step))
     (shown,) = bare["step_details"]["tool_calls"]
     assert shown["file_search"]["ranking_options"] == {"ranker": "default_2024_08_21", "score_threshold": 0.0}
     assert "content" not in shown["file_search"]["results"][0]
     assert (bare["expires_at"], bare["completed_at"], bare["type"]) == (None, 6, "tool_calls")
-    (full,) = json_of(shapes.step(step, content=True))["step_details"]["tool_calls"]
+    (full,) = json_of(run_shapes.step(step, content=True))["step_details"]["tool_calls"]
     assert full["file_search"]["results"] == [FOUND]
 
 
 def test_a_named_tool_choice_and_a_truncation_come_back_as_given():
     plan = Plan("m", tool_choice=NamedToolChoice("function", "f"), truncation=Truncation("last_messages", 3))
-    shown = json_of(shapes.run(Run("run_1", "thread_1", "asst_1", 1.0, 2.0, plan)))
+    shown = json_of(run_shapes.run(Run("run_1", "thread_1", "asst_1", 1.0, 2.0, plan)))
     assert shown["tool_choice"] == {"type": "function", "function": {"name": "f"}}
     assert shown["truncation_strategy"] == {"type": "last_messages", "last_messages": 3}
 
@@ -276,4 +280,4 @@ def test_a_text_delta_is_one_line_whatever_the_text():
 
 def test_a_step_knows_two_of_the_three_error_codes():
     step = Step("step_1", "run_1", "thread_1", "asst_1", 0, 5.0, "failed", last_error=RunError("invalid_prompt", "x"))
-    assert json_of(shapes.step(step))["last_error"] == {"code": "server_error", "message": "x"}
+    assert json_of(run_shapes.step(step))["last_error"] == {"code": "server_error", "message": "x"}

@@ -1,6 +1,7 @@
 """What is on the wire beside the objects: headers, errors, limits, and streams that survive their connection."""
 
 import asyncio
+import gzip
 import io
 import json
 import re
@@ -96,6 +97,13 @@ async def test_a_body_that_is_not_declared_json_is_refused(http: aiohttp.ClientS
     async with http.post("/threads", data=b"metadata=1", headers={"content-type": "text/plain"}) as answer:
         assert answer.status == 415
         assert "application/json" in (await error(answer))["message"]
+
+
+async def test_a_body_that_is_compressed_is_refused_by_name(http: aiohttp.ClientSession):
+    packed = {"content-type": "application/json", "content-encoding": "gzip"}
+    async with http.post("/threads", data=gzip.compress(b"{}"), headers=packed) as answer:
+        assert answer.status == 415
+        assert "content encoding 'gzip'" in (await error(answer))["message"]
 
 
 async def broken_models() -> tuple[ModelCard, ...]:

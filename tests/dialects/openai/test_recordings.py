@@ -1,4 +1,4 @@
-"""The genuine recordings of assistants, threads, messages, runs, steps and models, replayed against the server."""
+"""The genuine recordings of the resources that the server has, replayed against it."""
 
 from collections.abc import Iterator
 

@@ -254,3 +254,29 @@ def test_a_runs_overrides_replace_what_the_assistant_says(sdk: OpenAI):
     assert run.truncation_strategy.last_messages == 3
     roles = [message.role for message in sdk.beta.threads.messages.list(thread, order="asc")]
     assert roles == ["user", "user", "assistant"]
+
+
+@pytest.mark.parametrize(
+    ("tools", "choice", "sentence"),
+    [
+        ([WEATHER], {"type": "function", "function": {"name": "tides"}}, "Tool choice 'tides' not found in 'tools'"),
+        ([WEATHER], {"type": "file_search"}, "Tool choice 'file_search' not found in 'tools'"),
+        ([], "required", "Tool choice 'required' must be specified with 'tools'"),
+    ],
+)
+def test_a_choice_of_a_tool_that_is_not_there_is_refused(sdk: OpenAI, tools: Any, choice: Any, sentence: str):
+    assistant, thread = ask(sdk, "Hello", tools=tools)
+    for given in ({"thread_id": thread}, {}):
+        make = sdk.beta.threads.runs.create if given else sdk.beta.threads.create_and_run
+        with pytest.raises(BadRequestError, match=sentence) as refused:
+            make(**given, assistant_id=assistant, tool_choice=choice)
+        assert refused.value.param == "tool_choice"
+    assert sdk.beta.threads.runs.list(thread).data == []
+
+
+def test_a_tool_that_the_run_brings_along_can_be_chosen(sdk: OpenAI):
+    assistant, thread = ask(sdk, "Hello")
+    run = sdk.beta.threads.runs.create_and_poll(
+        thread_id=thread, assistant_id=assistant, tools=[WEATHER], tool_choice="required"
+    )
+    assert run.status == "requires_action"

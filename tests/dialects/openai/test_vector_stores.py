@@ -2,11 +2,12 @@
 
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+import httpx
 import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 
@@ -157,6 +158,20 @@ def test_a_batch_is_counted_and_listed(sdk: OpenAI) -> None:
     assert sdk.vector_stores.file_batches.cancel(batch.id, vector_store_id=store).status == "completed"
 
 
+def test_a_batch_is_named_as_it_was_recorded_or_as_the_sdk_has_it_if_so_set(
+    sdk: OpenAI, start_server: Callable[..., Server]
+) -> None:
+    named = []
+    strict = start_server("--file-batch-object", "vector_store.files_batch")
+    for base_url in (str(sdk.base_url), strict.base_url):
+        with httpx.Client(base_url=base_url) as http:
+            file = http.post("/files", data={"purpose": "assistants"}, files={"file": ("a.txt", b"Hello")}).json()["id"]
+            store = http.post("/vector_stores", json={}).json()["id"]
+            made = http.post(f"/vector_stores/{store}/file_batches", json={"file_ids": [file]}).json()
+            named.append(made["object"])
+    assert named == ["vector_store.file_batch", "vector_store.files_batch"]
+
+
 def test_a_cancelled_batch_reads_no_further(sdk: OpenAI) -> None:
     store = sdk.vector_stores.create().id
     files = [put(sdk, f"{number}.txt", f"Number {number} of many. " * 2000) for number in range(12)]
@@ -235,3 +250,15 @@ def test_a_store_is_changed_listed_and_deleted(sdk: OpenAI) -> None:
     }
     with pytest.raises(NotFoundError, match=f"No vector store found with id '{store.id}'."):
         sdk.vector_stores.search(store.id, query="a")
+
+
+def test_a_batch_takes_files_with_attributes_of_their_own_and_null_for_what_is_not_given(sdk: OpenAI) -> None:
+    store, file = sdk.vector_stores.create().id, put(sdk, "heron.txt", TEXTS["heron.txt"])
+    each: Any = {"file_id": file, "attributes": {"year": 2020}}
+    batch = sdk.vector_stores.file_batches.create(store, files=[each], extra_body={"file_ids": None})
+    sdk.vector_stores.file_batches.poll(batch.id, vector_store_id=store)
+    assert sdk.vector_stores.files.retrieve(file, vector_store_id=store).attributes == {"year": 2020}
+    with pytest.raises(BadRequestError, match="Mutually exclusive"):
+        sdk.vector_stores.file_batches.create(store, files=[each], file_ids=[file])
+    with pytest.raises(BadRequestError, match="Missing required parameter: 'file_ids'"):
+        sdk.vector_stores.file_batches.create(store)

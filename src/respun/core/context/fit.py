@@ -8,8 +8,9 @@ shorten before it leaves out. Texts are read only of messages that are clipped o
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from respun.core.context.digest import SHARE as DIGEST_SHARE
 from respun.core.context.query import read_query, weights_of
 from respun.core.context.recall import HEADING_TOKENS, choose_pins, most_pinned, read_standing, recall
 from respun.core.context.selection import Cut, DoesNotFit, Excerpt, Kept, Reason, Selection, WindowState
@@ -32,6 +33,8 @@ class Ask(Struct, frozen=True):
     strategy: Strategy = Auto()
     state: WindowState = WindowState()
     query: str | None = None
+    digest: int = 0
+    """What a summary of what was before the window would cost; it is sent if there is room for it."""
 
 
 async def fit(ask: Ask, index: ThreadIndex) -> Selection | DoesNotFit:
@@ -67,18 +70,22 @@ async def _fit_auto(ask: Ask, auto: Auto, shape: Shape, tail: Tail, index: Threa
     share = min(int(budget * auto.recall_share), auto.recall_max_tokens)
     standing = await read_standing(index) if auto.pins else ()
     pinned_most = most_pinned(standing, budget)
-    limit = budget - share - max(0, pinned_most - share // 2)
+    digest = ask.digest if auto.digest and ask.digest * DIGEST_SHARE <= budget else 0
+    limit = budget - digest - share - max(0, pinned_most - share // 2)
     window = settle(tail, max(0, limit), ask.state, auto.window_keep)
     query = await _query(ask, tail, shape, index)
     placed = await place(window, index, _rough(query), shape.language)
     below = min((each.n for each in placed), default=AFTER_ALL)
     pins = await choose_pins(index, standing, shape.language, below, budget)
     left = ask.budget - sum(each.tokens for each in placed) - pins.tokens
+    digest = digest if digest <= left else 0
+    left -= digest
     room = left if auto.fill else min(share, left)
     recalled = await recall(index, query, shape.language, below, room) if room >= _LEAST_RECALL and query else ()
-    return _selected(
+    chosen = _selected(
         ask, shape, tail, placed, "less_relevant", pinned=pins.excerpts, recalled=recalled, state=window.state
     )
+    return structs.replace(chosen, digest=digest, used=chosen.used + digest)
 
 
 async def _query(ask: Ask, tail: Tail, shape: Shape, index: ThreadIndex) -> dict[str, float]:

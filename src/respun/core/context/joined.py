@@ -87,6 +87,9 @@ class Joined:
         facts = {**await self._older.facts(wanted), **await self._newer.facts(wanted)}
         return Found([hit for hit in hits if hit.n in facts], facts, weights)
 
+    async def facts(self, ns: Collection[int]) -> Mapping[int, Facts]:
+        return {**await self._older.facts(ns), **await self._newer.facts(ns)}
+
     async def standing(self, below: int, limit: int) -> Sequence[Standing]:
         kept = [*await self._newer.standing(below, limit), *await self._older.standing(below, limit)]
         kept.sort(key=lambda standing: FORCES.index(standing.force))

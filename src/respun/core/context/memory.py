@@ -103,6 +103,9 @@ class MemoryIndex:
         wanted = {n for hit in hits for n in beside(hit.n) if 0 < n < min(below, len(self._facts) + 1)}
         return Found(hits, {n: self._facts[n - 1] for n in wanted}, weights)
 
+    async def facts(self, ns: Collection[int]) -> Mapping[int, Facts]:
+        return {n: self._facts[n - 1] for n in ns if 0 < n <= len(self._facts)}
+
     async def standing(self, below: int, limit: int) -> Sequence[Standing]:
         kept = [standing for standing in self._standing if standing.facts.n < below]
         kept.reverse()

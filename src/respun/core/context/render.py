@@ -21,6 +21,7 @@ from respun.core.chat import (
     UserMessage,
 )
 from respun.core.context.clip import join
+from respun.core.context.digest import digest_block
 from respun.core.context.selection import Excerpt, Kept, Selection
 
 RECALLED_HEADING: Final = "Earlier in this conversation (excerpts chosen by relevance; […] marks omitted text):"
@@ -44,13 +45,18 @@ def text_of(message: ChatMessage) -> str:
 
 
 def render(
-    selection: Selection, messages: Mapping[int, ChatMessage], instructions: str = "", query: UserMessage | None = None
+    selection: Selection,
+    messages: Mapping[int, ChatMessage],
+    instructions: str = "",
+    query: UserMessage | None = None,
+    digest: str = "",
 ) -> Prompt:
     """`messages` has those of `selection.positions()`; one that is gone by now is left out.
 
-    `query`: the newest user message, where it is not one of the thread.
+    `query`: the newest user message, where it is not one of the thread. `digest` is sent if the selection says so: it
+    changes no more often than the window's start does, so it stands before the window.
     """
-    before = [*_system(selection, messages, instructions)]
+    before = [*_system(selection, messages, instructions, digest if selection.digest else "")]
     window = _window(selection, messages)
     newest = selection.newest
     block = _block(RECALLED_HEADING, selection.recalled, messages, RECALLED_END)
@@ -63,9 +69,12 @@ def render(
     return Prompt((*before, *said), stable=len(before) + place)
 
 
-def _system(selection: Selection, messages: Mapping[int, ChatMessage], instructions: str) -> Iterable[ChatMessage]:
+def _system(
+    selection: Selection, messages: Mapping[int, ChatMessage], instructions: str, digest: str
+) -> Iterable[ChatMessage]:
+    told = digest_block(digest) if digest else ""
     block = _block(PINNED_HEADING, selection.pinned, messages)
-    content = "\n\n".join(piece for piece in (instructions, block) if piece)
+    content = "\n\n".join(piece for piece in (instructions, block, told) if piece)
     if content:
         yield SystemMessage(content)
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
+from respun.core.context.mixing import mixed
 from respun.core.context.thread import Facts, Found, Role
 
 FRAME_TOKENS: Final = 4
@@ -47,6 +48,7 @@ def beside(n: int) -> tuple[int, ...]:
 def rank(found: Found) -> dict[int, float]:
     """A rank for every hit and every neighbour of one, higher is better: an answer often stands next to a hit."""
     bare = {hit.n: hit.score / _prior_of(found.facts[hit.n]) for hit in found.hits}
+    bare = mixed(bare, {n: near for n, near in found.near.items() if n in found.facts})
     lifted = dict(bare)
     for n, score in bare.items():
         for distance, share in _LIFT:

@@ -80,6 +80,8 @@ class Selection(Struct, frozen=True):
     recalled: tuple[Excerpt, ...]
     newest: int | None
     cuts: tuple[Cut, ...]
+    digest: int = 0
+    """Tokens of the summary that is sent of what was before the window, its heading included."""
 
     def positions(self) -> list[int]:
         """The messages whose text is needed to render this, oldest first."""

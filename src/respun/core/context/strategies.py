@@ -11,6 +11,7 @@ class Auto(Struct, frozen=True, tag_field="type", tag="auto"):
     `recall_share` (0 to 1) of the budget, at most `recall_max_tokens`, goes to excerpts from before the window; with
     `fill` they take whatever the window leaves. When the window overflows, `window_keep` (0 to 1) of it stays, so
     that its start holds still for many turns and the provider's cache with it. `pins` keeps standing statements.
+    `vectors`: excerpts are also chosen by meaning. `digest`: a summary of what is before the window is sent.
     """
 
     recall_share: float = 1 / 3
@@ -18,6 +19,8 @@ class Auto(Struct, frozen=True, tag_field="type", tag="auto"):
     window_keep: float = 0.5
     fill: bool = False
     pins: bool = True
+    vectors: bool = False
+    digest: bool = False
 
 
 class LastMessages(Struct, frozen=True, tag_field="type", tag="last_messages"):

@@ -73,6 +73,8 @@ class Found(Struct, frozen=True):
     facts: Mapping[int, Facts]
     weights: Mapping[str, int]
     """The weight that each term of the query had, by `score.weigh`; terms the thread lacks are absent."""
+    near: Mapping[int, float] = {}
+    """How near the meaning of a message is to the question's, as a part of `rank` (`meaning.py`)."""
 
 
 class ThreadIndex(Protocol):

@@ -15,7 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from respun import telemetry
 from respun.core.ids import Kind, prefix_of, spell
-from respun.core.problems import Problem
+from respun.core.problems import STATUSES, Problem
 from respun.dialects.backboard import problems
 from respun.dialects.backboard.fields import Fields, of_form, of_json
 from respun.dialects.backboard.problems import Invalid, Issue
@@ -141,7 +141,7 @@ class Operations:
         except Invalid as invalid:
             await write(send, 422, problems.issues_body(invalid))
         except Problem as problem:
-            await write(send, problems.STATUSES[problem.kind], problems.detail_body(problem))
+            await write(send, STATUSES[problem.kind], problems.detail_body(problem))
         except ClientDisconnect:
             return
         except Exception as fault:

@@ -7,22 +7,8 @@ import msgspec
 from msgspec import Struct
 
 from respun.core.ids import Kind, uuid_of
-from respun.core.problems import Problem, ProblemKind
+from respun.core.problems import Problem
 
-STATUSES: Final[dict[ProblemKind, int]] = {
-    "invalid": 400,
-    "unauthorized": 401,
-    "forbidden": 403,
-    "not_found": 404,
-    "conflict": 409,
-    "too_large": 413,
-    "unsupported": 415,
-    "unprocessable": 422,
-    "rate_limited": 429,
-    "broken": 500,
-    "full": 507,
-    "unavailable": 503,
-}
 _KINDS: Final[dict[str, Kind]] = {"asst": "assistant", "thread": "thread", "msg": "message"}
 _IDS: Final = re.compile(r"\b(asst|thread|msg)_[0-9A-Za-z]{24}\b")
 _encode: Final = msgspec.json.Encoder().encode

@@ -83,9 +83,11 @@ class Assistants:
     async def clone(self, call: Call) -> Answer:
         assistant, given = _assistant(call), await call.fields()
         name, prompt = given.text("name", most=255), given.text("system_prompt")
-        memories = given.flag("copy_memories", default=True)
-        made = await self._ws.conversations.clone(call.project, assistant, name, prompt, memories=memories)
-        counts = {"documents_cloned": 0, "memories_cloned": made.memories}
+        documents, memories = given.flag("copy_documents", default=True), given.flag("copy_memories", default=True)
+        made = await self._ws.conversations.clone(
+            call.project, assistant, name, prompt, documents=documents, memories=memories
+        )
+        counts = {"documents_cloned": made.documents, "memories_cloned": made.memories}
         return Answer({"assistant": shapes.assistant(made.assistant), **counts})
 
     async def create_thread(self, call: Call) -> Answer:

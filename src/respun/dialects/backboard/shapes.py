@@ -202,7 +202,10 @@ def tokens_of(run: Run | None) -> Json:
 
 
 def context_usage(run: Run, window: int) -> Json:
+    """As the run's own context says, where it has called a model; the answer is part of the thread by then."""
     used = run.usage.total
+    if run.context is not None:
+        window = run.context.window
     return {
         "percent": round(100 * used / window, 2) if window else 0,
         "used_tokens": used,

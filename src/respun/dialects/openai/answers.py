@@ -6,8 +6,7 @@
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from hashlib import blake2b
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import uuid4
 
 from msgspec import Struct
@@ -15,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from respun import telemetry
 from respun.core.once import Once
-from respun.core.problems import Problem, ProblemKind
+from respun.core.problems import STATUSES, Problem, ProblemKind
 from respun.dialects.openai import problems
 from respun.dialects.openai.problems import Refused
 from respun.dialects.openai.queries import Query, read
@@ -35,18 +34,20 @@ class Dialect(Struct, frozen=True):
     """How one mount of the dialect differs from another.
 
     `strict`: unknown keys of a body are refused. `answers`: the status of an operation, by its name, where it is not
-    200. `poll_ms` is what pollers are told to wait between two looks at a run. `max_body` counts bytes.
+    200. `poll_ms` is what pollers are told to wait between two looks at a run. `max_body` counts bytes. `batch_object`
+    is what a batch of files is called (contract 3.3).
     """
 
     name: str = "openai"
     strict: bool = True
-    statuses: Mapping[ProblemKind, int] = MappingProxyType(problems.STATUSES)
+    statuses: Mapping[ProblemKind, int] = STATUSES
     answers: Mapping[str, int] = {}
     error_body: Callable[[Problem, Refused], bytes] = problems.error_body
     organization: str = "respun"
     poll_ms: int = 100
     keep_alive_s: float = 15.0
     max_body: int = 4 * 1024 * 1024
+    batch_object: Literal["vector_store.file_batch", "vector_store.files_batch"] = "vector_store.file_batch"
     clock: Callable[[], float] = time.perf_counter
     request_id: Callable[[], str] = request_id
 
@@ -125,6 +126,10 @@ class Call:
         if declared.isdecimal() and int(declared) > self._dialect.max_body:
             raise self._too_large()
         body = await self._whole()
+        coding = (self.header(b"content-encoding") or "identity").strip().lower()
+        if body and coding != "identity":
+            message = f"The content encoding '{coding[:_MOST_SHOWN]}' is not supported here. Send the body as it is."
+            raise Problem(message, kind="unsupported")
         kind = (self.header(b"content-type") or "application/json").split(";")[0].strip().lower()
         if body and kind != "application/json" and not kind.endswith("+json"):
             message = f"The content type '{kind[:_MOST_SHOWN]}' is not supported here. Send 'application/json'."

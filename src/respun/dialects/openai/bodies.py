@@ -12,6 +12,7 @@ from respun.dialects.openai.validate import (
     Field,
     Flag,
     Integer,
+    Link,
     Object,
     Pairs,
     Spec,
@@ -144,6 +145,8 @@ _AUTO: Final = {
     "window_keep": _nullable(Decimal(0, 1)),
     "fill": _nullable(Flag()),
     "pins": _nullable(Flag()),
+    "vectors": _nullable(Flag()),
+    "digest": _nullable(Flag()),
 }
 _TRUNCATION: Final = _nullable(
     Tagged(
@@ -185,7 +188,7 @@ _PART: Final = Tagged(
             {**_ONLY_TYPE, "image_file": _required(Object({"file_id": _required(_ID), "detail": _DETAIL}))}
         ),
         "image_url": Object(
-            {**_ONLY_TYPE, "image_url": _required(Object({"url": _required(String(least=1)), "detail": _DETAIL}))}
+            {**_ONLY_TYPE, "image_url": _required(Object({"url": _required(Link()), "detail": _DETAIL}))}
         ),
     }
 )
@@ -211,7 +214,7 @@ THREAD_CHANGES: Final = Object({"tool_resources": _nullable(_RESOURCE_IDS), "met
 
 _RUN_FIELDS: Final = {
     "assistant_id": _required(String()),
-    "model": _nullable(String(most=256)),
+    "model": _nullable(String(most=256, least=1)),
     "instructions": _nullable(_TEXT),
     "tools": _nullable(Array(_TOOL, most=20)),
     "metadata": _METADATA,

@@ -4,16 +4,18 @@ Refused are malformed text, lone surrogates, NaN, nesting over 100 levels, and N
 holds them, and dropping them would change what was said. Of a repeated key the last one counts.
 """
 
+import re
 from typing import Any, Final
 
 import msgspec
 
 from respun.core.problems import Problem
-from respun.dialects.openai.validate import wrong_type
+from respun.dialects.openai.sentences import wrong_type
 
 Json = dict[str, Any]
 
 _DEEPEST: Final = 100
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _decode: Final = msgspec.json.Decoder().decode
 
 
@@ -24,7 +26,7 @@ def decode(body: bytes) -> Json:
     try:
         value = _decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
-        raise _not_json(fault) from None
+        raise _not_json(fault, body) from None
     if body.count(b"{") + body.count(b"[") > _DEEPEST and _depth(value) > _DEEPEST:
         raise Problem(f"The JSON body is nested more than {_DEEPEST} levels deep. Send a flatter one.")
     if b"\\u0000" in body:
@@ -34,8 +36,10 @@ def decode(body: bytes) -> Json:
     return value
 
 
-def _not_json(fault: Exception) -> Problem:
+def _not_json(fault: Exception, body: bytes) -> Problem:
     why = "it is nested too deeply" if isinstance(fault, RecursionError) else str(fault)
+    if _SURROGATE.search(body):
+        why += "; half of a pair of surrogates (\\ud800 to \\udfff) may stand alone"
     return Problem(f"We could not parse the JSON body of your request: {why}. Send one JSON object, encoded in UTF-8.")
 
 

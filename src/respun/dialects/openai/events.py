@@ -11,7 +11,7 @@ from respun.core.projection import records
 from respun.core.runs import Run, Step, ToolCall
 from respun.core.threads import Annotation, FileCitation, Message
 from respun.dialects.frames import frame
-from respun.dialects.openai import shapes
+from respun.dialects.openai import run_shapes, shapes
 from respun.dialects.openai.objects import Json
 from respun.dialects.openai.shapes import encode
 
@@ -153,7 +153,7 @@ def _call_added(before: Run, event: e.CallAdded, after: Run, content: bool) -> I
         case "code_interpreter":
             shown = {"input": "", "outputs": []}
         case "file_search":
-            shown = {"ranking_options": shapes.search_ranking(None), "results": []}
+            shown = {"ranking_options": run_shapes.search_ranking(None), "results": []}
     call = {"index": len(before.writing.calls), "id": event.call, "type": event.kind, event.kind: shown}
     yield _step_delta(before.writing.step, call)
 
@@ -192,17 +192,17 @@ def _ended(before: Run, event: e.AnyEvent, content: bool) -> Iterator[Frame]:
 
 
 def _run(run: Run) -> bytes:
-    return encode(shapes.run(run, streamed=True))
+    return encode(run_shapes.run(run, streamed=True))
 
 
 def _step_begun(step: Step, content: bool) -> Iterator[Frame]:
-    data = encode(shapes.step(step, streamed=True, content=content))
+    data = encode(run_shapes.step(step, streamed=True, content=content))
     yield b"thread.run.step.created", data
     yield b"thread.run.step.in_progress", data
 
 
 def _step(step: Step, content: bool) -> Frame:
-    data = encode(shapes.step(step, streamed=True, content=content))
+    data = encode(run_shapes.step(step, streamed=True, content=content))
     return b"thread.run.step." + step.status.encode(), data
 
 

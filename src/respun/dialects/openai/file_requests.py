@@ -18,7 +18,8 @@ from respun.core.files import (
 from respun.core.problems import Problem
 from respun.dialects.openai.queries import Query, integer, last
 from respun.dialects.openai.requests import checked
-from respun.dialects.openai.validate import Array, Choice, Field, Integer, Object, String, missing, shown, wrong_type
+from respun.dialects.openai.sentences import missing, shown, wrong_type
+from respun.dialects.openai.validate import Array, Choice, Field, Integer, Object, String
 
 _SECONDS: Final = Integer(3600, 2_592_000)
 _ANCHOR: Final = Choice(("created_at",))

@@ -42,7 +42,7 @@ class Files:
 
     async def delete_file(self, call: Call) -> Answer:
         ident = call.param("file_id")
-        await self._ws.delete(call.project, ident)
+        await self._ws.delete(call.project, ident, call.once)
         return _answer(file_shapes.deleted(ident))
 
     async def download_file(self, call: Call) -> Sending:
@@ -63,7 +63,7 @@ class Uploads:
 
     async def create_upload(self, call: Call) -> Answer:
         draft = file_requests.upload(await call.json(), call.dialect.strict)
-        return _answer(file_shapes.upload(await self._ws.create(call.project, draft)))
+        return _answer(file_shapes.upload(await self._ws.create(call.project, draft, call.once)))
 
     async def add_part(self, call: Call) -> Answer:
         upload = await self._ws.open(call.project, call.param("upload_id"))
@@ -73,11 +73,11 @@ class Uploads:
     async def complete_upload(self, call: Call) -> Answer:
         ident = call.param("upload_id")
         given = file_requests.completion(await call.json(), call.dialect.strict)
-        whole = await self._ws.complete(call.project, ident, given.part_ids, given.md5)
+        whole = await self._ws.complete(call.project, ident, given.part_ids, given.md5, call.once)
         return _answer(file_shapes.upload(whole.upload, whole.file))
 
     async def cancel_upload(self, call: Call) -> Answer:
-        return _answer(file_shapes.upload(await self._ws.cancel(call.project, call.param("upload_id"))))
+        return _answer(file_shapes.upload(await self._ws.cancel(call.project, call.param("upload_id"), call.once)))
 
 
 class _Download:

@@ -13,7 +13,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from respun.core.problems import Problem
 from respun.dialects.openai.answers import Call
-from respun.dialects.openai.validate import too_long
+from respun.dialects.openai.sentences import too_long
 from respun.workspace.files import Incoming, too_large
 
 _MOST_FIELDS: Final = 32

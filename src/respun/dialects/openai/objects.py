@@ -100,6 +100,10 @@ class ContextSum(Struct):
     window_start: int
     cached_tokens: int | None
     ms: float
+    vectors: Json | UnsetType = UNSET
+    """Where excerpts are to be chosen by meaning, too: whether they were, and if not why."""
+    digest: Json | UnsetType = UNSET
+    """Where a summary of what was before is wanted: whether it is sent, what it tells of, and what making it took."""
 
 
 class ContextItemObject(Struct):
@@ -111,7 +115,7 @@ class ContextItemObject(Struct):
 
     id: str
     object: Literal["thread.context.item"]
-    kind: Literal["pinned", "window", "recalled", "dropped"]
+    kind: Literal["pinned", "digest", "window", "recalled", "dropped"]
     first: int
     last: int
     tokens: int

@@ -8,29 +8,20 @@ from msgspec import Struct
 
 from respun.core.problems import Problem, ProblemKind
 
-STATUSES: Final[dict[ProblemKind, int]] = {
-    "invalid": 400,
-    "unauthorized": 401,
-    "forbidden": 403,
-    "not_found": 404,
-    "conflict": 409,
-    "too_large": 413,
-    "unsupported": 415,
-    "unprocessable": 422,
-    "rate_limited": 429,
-    "broken": 500,
-    "full": 507,
-    "unavailable": 503,
-}
 _TYPES: Final[dict[ProblemKind, str]] = {
     "rate_limited": "rate_limit_exceeded",
     "broken": "server_error",
     "full": "server_error",
     "unavailable": "server_error",
 }
-_AGAIN: Final[dict[ProblemKind, bytes | None]] = {"rate_limited": b"true", "unavailable": b"true", "broken": None}
+_AGAIN: Final[dict[ProblemKind, bytes | None]] = {
+    "rate_limited": b"true",
+    "unavailable": b"true",
+    "conflict": b"true",
+    "broken": None,
+}
 # Errors about files come twice in one body (contract section 5); those of files in vector stores do not.
-_FILES: Final = re.compile(r"^(/v1)?/files(/|$)")
+_FILES: Final = re.compile(r"^(/openai)?(/v1)?/files(/|$)")
 _json: Final = msgspec.json.Encoder()
 
 

@@ -11,7 +11,8 @@ from respun.core.assistants import Metadata
 from respun.core.pages import PageRequest
 from respun.core.problems import Problem
 from respun.dialects.frames import Position, position
-from respun.dialects.openai.validate import Choice, Integer, Pairs, missing, not_among, shown, wrong_type
+from respun.dialects.openai.sentences import missing, not_among, shown, wrong_type
+from respun.dialects.openai.validate import Choice, Integer, Pairs
 
 CONTENT: Final = "step_details.tool_calls[*].file_search.results[*].content"
 

@@ -39,10 +39,11 @@ from respun.core.problems import Problem, no_such
 from respun.core.runs import NamedToolChoice, Truncation
 from respun.core.threads import Attachment, ImageFile, ImageLink, Part, Text
 from respun.core.vector_stores import NewFile, StoreDraft
-from respun.dialects.openai import bodies, shapes
+from respun.dialects.openai import bodies, run_shapes
 from respun.dialects.openai.chunking import chunking
 from respun.dialects.openai.decoding import Json, decode
-from respun.dialects.openai.validate import Object, missing, shown, wrong_id, wrong_type
+from respun.dialects.openai.sentences import missing, shown, wrong_id, wrong_type
+from respun.dialects.openai.validate import Object
 
 _LONGEST_ID: Final = 128
 
@@ -355,5 +356,5 @@ def _truncation(given: Json | None) -> Truncation:
         return Truncation()
     # Live answers show null beside "auto" (contract 3.1), whatever number came with it.
     most = given["last_messages"] if given["type"] == "last_messages" else None
-    ours = {name: given[name] for name in shapes.TRUNCATION_KEYS if given.get(name) is not None}
+    ours = {name: given[name] for name in run_shapes.TRUNCATION_KEYS if given.get(name) is not None}
     return Truncation(given["type"], most, **ours)

@@ -10,13 +10,13 @@ from respun.core.pages import Page
 from respun.core.problems import Problem
 from respun.core.runs import Run, Step
 from respun.dialects.frames import Position
-from respun.dialects.openai import queries, requests, shapes
+from respun.dialects.openai import queries, requests, run_shapes, shapes
 from respun.dialects.openai.answers import Answer, Call, Dialect, Headers, Operations, Paths, Sending, UnknownPath
 from respun.dialects.openai.file_routes import Files, Uploads
 from respun.dialects.openai.objects import DeletedObject, ListObject, ModelObject, WireObject
 from respun.dialects.openai.repeats import answered_once
+from respun.dialects.openai.sentences import shown
 from respun.dialects.openai.streams import Stream
-from respun.dialects.openai.validate import shown
 from respun.dialects.openai.vector_store_routes import StoreFiles, VectorStores
 from respun.dialects.paths import PathTree
 from respun.workspace import ModelCard, Workspace
@@ -136,7 +136,7 @@ class Threads:
         thread = _thread(call)
         wanted = requests.preview(await call.json(), call.dialect.strict)
         shown = await self._ws.preview(call.project, thread, wanted)
-        return _answer(shapes.context_page(shown, 0, len(shown.items)))
+        return _answer(run_shapes.context_page(shown, 0, len(shown.items)))
 
     async def delete_thread(self, call: Call) -> Answer:
         ident = _thread(call)
@@ -214,7 +214,7 @@ class Runs:
         return self._stream(run, Position(), content) if given.stream else _run_answer(call, run)
 
     async def list_runs(self, call: Call) -> Answer:
-        return _page(await self._ws.list(call.project, _thread(call), queries.page(call.query)), shapes.run)
+        return _page(await self._ws.list(call.project, _thread(call), queries.page(call.query)), run_shapes.run)
 
     async def get_run(self, call: Call) -> Answer:
         return _run_answer(call, await self._ws.get(call.project, _thread(call), _run(call)))
@@ -240,12 +240,12 @@ class Runs:
     async def list_steps(self, call: Call) -> Answer:
         thread, run, content = _thread(call), _run(call), queries.wants_content(call.query)
         found = await self._ws.steps(call.project, thread, run, queries.page(call.query))
-        return _page(found, lambda step: shapes.step(step, content=content))
+        return _page(found, lambda step: run_shapes.step(step, content=content))
 
     async def get_step(self, call: Call) -> Answer:
         thread, run, content = _thread(call), _run(call), queries.wants_content(call.query)
         step = await self._ws.step(call.project, thread, run, _step(call))
-        return _answer(shapes.step(step, content=content), *_poll(call, step))
+        return _answer(run_shapes.step(step, content=content), *_poll(call, step))
 
     async def follow_run(self, call: Call) -> Sending:
         """Ours: the run's events from any frame on, so that a stream survives its connection."""
@@ -257,7 +257,7 @@ class Runs:
         """Ours: what the run sent of its thread, what it shortened and left out, and why."""
         page = queries.items(call.query)
         shown = await self._ws.context(call.project, _thread(call), _run(call))
-        return _answer(shapes.context_page(shown, page.after, page.limit))
+        return _answer(run_shapes.context_page(shown, page.after, page.limit))
 
     def _stream(self, run: Run, seen: Position, content: bool) -> Stream:
         return Stream(self._ws.follow(run, seen.after), seen, content)
@@ -323,7 +323,7 @@ def _page(found: Page[T], shape: Callable[[T], WireObject]) -> Answer:
 
 
 def _run_answer(call: Call, run: Run) -> Answer:
-    return _answer(shapes.run(run), *_poll(call, run))
+    return _answer(run_shapes.run(run), *_poll(call, run))
 
 
 def _poll(call: Call, of: Run | Step) -> Headers:

@@ -1,6 +1,6 @@
 """Core objects -> objects of the wire (contract section 3), and those -> JSON."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar, assert_never
 
 import msgspec
@@ -18,11 +18,7 @@ from respun.core.assistants import (
     Tool,
     ToolResources,
 )
-from respun.core.code import code_of
-from respun.core.events import ContextItem
-from respun.core.memories import MemoryUse
 from respun.core.pages import Page
-from respun.core.runs import Context, NamedToolChoice, Run, RunError, Step, ToolCall, Truncation
 from respun.core.threads import (
     Annotation,
     Attachment,
@@ -36,25 +32,13 @@ from respun.core.threads import (
     Text,
     Thread,
 )
-from respun.core.usage import Usage
 from respun.dialects.openai.objects import (
     AssistantObject,
-    CompletionTokensDetails,
-    ContextItemObject,
-    ContextMessages,
-    ContextObject,
-    ContextSum,
     Json,
-    LastError,
     ListObject,
     MessageObject,
-    PromptTokenDetails,
-    RunObject,
-    StepObject,
     ThreadObject,
-    UsageObject,
 )
-from respun.workspace import Shown
 
 T = TypeVar("T")
 
@@ -66,15 +50,6 @@ class Identified(Protocol):
     def id(self) -> str: ...
 
 
-TRUNCATION_KEYS: Final = (
-    "preset",
-    "recall_share",
-    "recall_max_tokens",
-    "window_keep",
-    "fill",
-    "pins",
-    "max_context_tokens",
-)
 encode: Final[Callable[[Any], bytes]] = msgspec.json.Encoder().encode
 _RANKING: Final = RankingOptions()
 
@@ -113,7 +88,7 @@ def thread(given: Thread, *, made: bool = False) -> ThreadObject:
 
 def message(given: Message) -> MessageObject:
     whole = given.status == "completed"
-    ended = _seconds(given.ended_at)
+    ended = seconds(given.ended_at)
     return MessageObject(
         id=given.id,
         object="thread.message",
@@ -132,123 +107,6 @@ def message(given: Message) -> MessageObject:
     )
 
 
-def run(given: Run, *, streamed: bool = False) -> RunObject:
-    """`streamed`: as frames show it, where an empty list of files is written out (contract 3.1)."""
-    plan = given.plan
-    ended = _seconds(given.ended_at)
-    return RunObject(
-        id=given.id,
-        object="thread.run",
-        created_at=int(given.created_at),
-        assistant_id=given.assistant,
-        thread_id=given.thread,
-        status=given.status,
-        started_at=_seconds(given.started_at),
-        # An expired run keeps the time it expired at; it has no other field for it.
-        expires_at=None if given.done and given.status != "expired" else int(given.expires_at),
-        cancelled_at=ended if given.status == "cancelled" else None,
-        failed_at=ended if given.status == "failed" else None,
-        completed_at=ended if given.status in ("completed", "incomplete") else None,
-        required_action=_required_action(given) if given.status == "requires_action" else None,
-        last_error=_last_error(given.last_error),
-        model=plan.model,
-        instructions=plan.instructions,
-        tools=[tool(each) for each in plan.tools],
-        tool_resources=resources(_without_empty(plan.tool_resources), streamed),
-        metadata=given.metadata,
-        temperature=1.0 if plan.temperature is None else plan.temperature,
-        top_p=1.0 if plan.top_p is None else plan.top_p,
-        reasoning_effort=plan.reasoning_effort,
-        max_completion_tokens=plan.max_completion_tokens,
-        max_prompt_tokens=plan.max_prompt_tokens,
-        truncation_strategy=_truncation(plan.truncation),
-        incomplete_details={"reason": given.limit_reached} if given.limit_reached else None,
-        usage=usage(given.usage) if given.done else None,
-        response_format=response_format(plan.response_format),
-        tool_choice=_tool_choice(plan.tool_choice),
-        parallel_tool_calls=plan.parallel_tool_calls,
-        memory=UNSET if plan.memory.mode == "off" else _memory(plan.memory),
-        context=context(given.context, given.usage.cached if given.done else None) if given.context else UNSET,
-    )
-
-
-def context(given: Context, cached: int | None = None) -> ContextSum:
-    return ContextSum(
-        strategy=given.strategy,
-        model=given.model,
-        context_window=given.window,
-        budget=given.budget,
-        tokens_used=given.used,
-        tokens_thread=given.total,
-        messages=ContextMessages(
-            given.messages, given.whole, given.clipped, given.pinned, given.recalled, given.dropped
-        ),
-        window_start=given.start,
-        cached_tokens=cached,
-        ms=given.ms,
-    )
-
-
-def context_page(given: Shown, after: int, limit: int) -> ContextObject:
-    """The items behind number `after`, which is 0 for the first page."""
-    chosen = given.items[after : after + limit]
-    data = [_context_item(number, item) for number, item in enumerate(chosen, after + 1)]
-    return ContextObject(
-        object="list",
-        context=context(given.context, given.cached),
-        data=data,
-        first_id=data[0].id if data else None,
-        last_id=data[-1].id if data else None,
-        has_more=after + limit < len(given.items),
-    )
-
-
-def _context_item(number: int, given: ContextItem) -> ContextItemObject:
-    return ContextItemObject(
-        id=f"item_{number}",
-        object="thread.context.item",
-        kind=given.kind,
-        first=given.first,
-        last=given.last,
-        tokens=given.tokens,
-        tokens_whole=given.of or None,
-        message_id=given.source or None,
-        last_message_id=given.to or None,
-        role=given.role or None,
-        parts=[list(part) for part in given.parts] or None,
-        reason=given.reason or None,
-    )
-
-
-def step(given: Step, *, streamed: bool = False, content: bool = False) -> StepObject:
-    """`content`: with the text of what a file search found. Frames keep the run's `expires_at` to the end."""
-    going = given.status == "in_progress"
-    ended = _seconds(given.ended_at)
-    error = given.last_error
-    return StepObject(
-        id=given.id,
-        object="thread.run.step",
-        created_at=int(given.created_at),
-        run_id=given.run,
-        assistant_id=given.assistant,
-        thread_id=given.thread,
-        type="message_creation" if given.message else "tool_calls",
-        status=given.status,
-        cancelled_at=ended if given.status == "cancelled" else None,
-        completed_at=ended if given.status == "completed" else None,
-        expires_at=_seconds(given.expires_at) if going or streamed else None,
-        failed_at=ended if given.status == "failed" else None,
-        # Steps know two of the three codes of runs (openai SDK types).
-        last_error=LastError("server_error" if error.code == "invalid_prompt" else error.code, error.message)
-        if error
-        else None,
-        step_details=step_details(given, content),
-        usage=usage(given.usage) if given.usage and not going else None,
-        expired_at=ended if given.status == "expired" else None,
-        metadata={},
-    )
-
-
 def page(given: Page[T], shape: Callable[[T], Identified]) -> ListObject:
     data = [shape(item) for item in given.items]
     return ListObject(
@@ -258,12 +116,6 @@ def page(given: Page[T], shape: Callable[[T], Identified]) -> ListObject:
         last_id=data[-1].id if data else None,
         has_more=given.has_more,
     )
-
-
-def _memory(given: MemoryUse) -> Json:
-    """Ours, and shown only where it is in use: what the run was told, and under which operation it is remembered."""
-    recalled = [{"id": each.id, "text": each.text, "score": each.score} for each in given.recalled]
-    return {"mode": given.mode, "user": given.user, "operation_id": given.operation, "recalled": recalled}
 
 
 def tool(given: Tool) -> Json:
@@ -293,16 +145,6 @@ def response_format(given: ResponseFormat | None) -> str | Json:
         return "auto"
     shown: Json = msgspec.to_builtins(given)
     return shown
-
-
-def usage(given: Usage) -> UsageObject:
-    return UsageObject(
-        given.prompt,
-        given.completion,
-        given.total,
-        PromptTokenDetails(given.cached),
-        CompletionTokensDetails(given.reasoning),
-    )
 
 
 def part(given: Part) -> Json:
@@ -335,49 +177,6 @@ def annotation(given: Annotation) -> Json:
             assert_never(given)
 
 
-def step_details(given: Step, content: bool) -> Json:
-    if given.message:
-        return {"type": "message_creation", "message_creation": {"message_id": given.message}}
-    return {"type": "tool_calls", "tool_calls": [tool_call(call, content) for call in given.calls]}
-
-
-def tool_call(call: ToolCall, content: bool) -> Json:
-    match call.kind:
-        case "function":
-            shown: Json = {"name": call.name, "arguments": call.arguments, "output": call.output}
-        case "code_interpreter":
-            shown = code_cell(call)
-        case "file_search":
-            shown = _file_search(call, content)
-        case _:
-            assert_never(call.kind)
-    return {"id": call.id, "type": call.kind, call.kind: shown}
-
-
-def code_cell(call: ToolCall) -> Json:
-    details = call.details or {}
-    return {"input": details.get("input", code_of(call.arguments)), "outputs": details.get("outputs", [])}
-
-
-def search_ranking(details: Json | None) -> Json:
-    """How results were ranked, as steps show it: without `hybrid_search`."""
-    given = (details or {}).get("ranking_options") or {}
-    return {
-        "ranker": given.get("ranker", _RANKING.ranker),
-        "score_threshold": float(given.get("score_threshold", _RANKING.score_threshold)),
-    }
-
-
-def _file_search(call: ToolCall, content: bool) -> Json:
-    results: Iterable[Json] = (call.details or {}).get("results") or ()
-    return {
-        "ranking_options": search_ranking(call.details),
-        "results": [
-            {name: value for name, value in result.items() if content or name != "content"} for result in results
-        ],
-    }
-
-
 def _search_options(given: FileSearchOptions) -> Json:
     ranking = msgspec.to_builtins(given.ranking_options or _RANKING)
     if given.max_num_results is None:
@@ -395,33 +194,5 @@ def _attachment(given: Attachment) -> Json:
     return {"file_id": given.file, "tools": [{"type": kind} for kind in given.tools]}
 
 
-def _truncation(given: Truncation) -> Json:
-    """OpenAI's object exactly, and what else was asked for."""
-    ours = {name: value for name in TRUNCATION_KEYS if (value := getattr(given, name)) is not None}
-    return {"type": given.type, "last_messages": given.last_messages, **ours}
-
-
-def _tool_choice(given: str | NamedToolChoice) -> str | Json:
-    if isinstance(given, str):
-        return given
-    return {"type": given.kind, "function": {"name": given.function}} if given.function else {"type": given.kind}
-
-
-def _required_action(given: Run) -> Json:
-    calls = [
-        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-        for call in (given.calls.owed if given.calls else ())
-    ]
-    return {"type": "submit_tool_outputs", "submit_tool_outputs": {"tool_calls": calls}}
-
-
-def _without_empty(given: ToolResources) -> ToolResources:
-    return ToolResources(given.code_files or None, given.vector_stores or None)
-
-
-def _last_error(given: RunError | None) -> LastError | None:
-    return LastError(given.code, given.message) if given else None
-
-
-def _seconds(time: float | None) -> int | None:
+def seconds(time: float | None) -> int | None:
     return None if time is None else int(time)

@@ -17,6 +17,7 @@ from respun.core.vector_stores import (
 from respun.dialects.openai.chunking import CHUNKING, chunking
 from respun.dialects.openai.queries import Query, last
 from respun.dialects.openai.requests import checked
+from respun.dialects.openai.sentences import missing
 from respun.dialects.openai.validate import (
     Anything,
     Array,
@@ -30,7 +31,6 @@ from respun.dialects.openai.validate import (
     Pairs,
     Scalars,
     String,
-    missing,
 )
 
 Json = dict[str, Any]
@@ -78,8 +78,8 @@ FILE: Final = Object(
 FILE_CHANGES: Final = Object({"attributes": Field(Scalars(), required=True, nullable=True)})
 BATCH: Final = Object(
     {
-        "file_ids": Field(Array(_ID, most=MOST_IN_BATCH, least=1)),
-        "files": Field(Array(FILE, most=MOST_IN_BATCH, least=1)),
+        "file_ids": _nullable(Array(_ID, most=MOST_IN_BATCH, least=1)),
+        "files": _nullable(Array(FILE, most=MOST_IN_BATCH, least=1)),
         "attributes": _nullable(Scalars()),
         "chunking_strategy": _nullable(CHUNKING),
     }
@@ -135,18 +135,20 @@ def attributes(body: bytes, strict: bool) -> Attributes:
 
 def batch(body: bytes, strict: bool) -> tuple[NewFile, ...]:
     given = checked(BATCH, body, strict)
-    if "file_ids" in given and "files" in given:
+    idents, files = given.get("file_ids"), given.get("files")
+    if idents and files:
         raise Problem(
             "Mutually exclusive parameters: 'files'. Ensure you are only providing one of: 'file_ids' or 'files'.",
             param="files",
             code="mutually_exclusive_parameters",
         )
-    if "files" in given:
-        return tuple(_file(each, f"files[{index}].") for index, each in enumerate(given["files"]))
-    if "file_ids" not in given:
+    if files:
+        # As the schema has it: each of them says its own, what is said of all counts for `file_ids`.
+        return tuple(_file(each, f"files[{index}].") for index, each in enumerate(files))
+    if not idents:
         raise missing("file_ids")
     chunk = chunking(given.get("chunking_strategy"), "chunking_strategy")
-    return tuple(NewFile(each, given.get("attributes") or {}, chunk) for each in given["file_ids"])
+    return tuple(NewFile(each, given.get("attributes") or {}, chunk) for each in idents)
 
 
 def search(body: bytes, strict: bool) -> Question:
@@ -159,6 +161,7 @@ def search(body: bytes, strict: bool) -> Question:
         filters=given.get("filters"),
         max_results=given.get("max_num_results") or 10,
         score_threshold=ranking.get("score_threshold") or 0.0,
+        rerank=ranking.get("ranker") != "none",
     )
 
 

@@ -27,7 +27,7 @@ class VectorStores:
 
     async def create_vector_store(self, call: Call) -> Answer:
         draft = vector_store_requests.store(await call.json(), call.dialect.strict)
-        return _store_answer(call, await self._ws.create(call.project, draft))
+        return _store_answer(call, await self._ws.create(call.project, draft, call.once))
 
     async def get_vector_store(self, call: Call) -> Answer:
         return _store_answer(call, await self._ws.get(call.project, _store(call)))
@@ -38,7 +38,7 @@ class VectorStores:
 
     async def delete_vector_store(self, call: Call) -> Answer:
         ident = _store(call)
-        await self._ws.delete(call.project, ident)
+        await self._ws.delete(call.project, ident, call.once)
         return _answer(vector_store_shapes.DeletedStore(ident, "vector_store.deleted"))
 
     async def search_vector_store(self, call: Call) -> Answer:
@@ -91,7 +91,7 @@ class StoreFiles:
 
     async def create_file_batch(self, call: Call) -> Answer:
         given = vector_store_requests.batch(await call.json(), call.dialect.strict)
-        return _batch_answer(call, await self._ws.add_batch(call.project, _store(call), given))
+        return _batch_answer(call, await self._ws.add_batch(call.project, _store(call), given, call.once))
 
     async def get_file_batch(self, call: Call) -> Answer:
         return _batch_answer(call, await self._ws.batch(call.project, _store(call), _batch(call)))
@@ -126,7 +126,7 @@ def _file_answer(call: Call, given: StoreFile) -> Answer:
 
 
 def _batch_answer(call: Call, given: FileBatch) -> Answer:
-    return _answer(vector_store_shapes.batch(given), *_poll(call, given.status))
+    return _answer(vector_store_shapes.batch(given, call.dialect.batch_object), *_poll(call, given.status))
 
 
 def _poll(call: Call, status: str) -> Headers:

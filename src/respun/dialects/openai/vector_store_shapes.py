@@ -56,10 +56,10 @@ class StoreFileObject(Struct):
 
 
 class FileBatchObject(Struct):
-    """`object` as it was recorded; the SDK's types say `vector_store.files_batch`."""
+    """`object` is what the dialect is set to: as it was recorded, or as the SDK's types have it."""
 
     id: str
-    object: Literal["vector_store.file_batch"]
+    object: Literal["vector_store.file_batch", "vector_store.files_batch"]
     created_at: int
     status: str
     vector_store_id: str
@@ -134,10 +134,10 @@ def file(given: StoreFile) -> StoreFileObject:
     )
 
 
-def batch(given: FileBatch) -> FileBatchObject:
+def batch(given: FileBatch, named: Literal["vector_store.file_batch", "vector_store.files_batch"]) -> FileBatchObject:
     return FileBatchObject(
         id=given.id,
-        object="vector_store.file_batch",
+        object=named,
         created_at=int(given.created_at),
         status=given.status,
         vector_store_id=given.store,
@@ -186,6 +186,7 @@ def _passage(given: Passage) -> FoundObject:
                 "bm25": reason.bm25,
                 "vector_rank": reason.vector_rank,
                 "cosine": reason.cosine,
+                "rerank_score": reason.rerank_score,
             },
         },
     )

@@ -25,6 +25,7 @@ from respun.retrieval.extract.office import read_office
 from respun.retrieval.extract.pdf import read_with_pdfium, read_with_pypdf
 from respun.retrieval.extract.plain import decode, read_html, read_text
 from respun.retrieval.extract.text import Code, Extracted, Limits, Unreadable, invalid, joined
+from respun.retrieval.extract.word import read_word
 
 Parser = Literal["pdfium", "pypdf", "office", "word", "html", "text"]
 
@@ -115,7 +116,7 @@ def _parse(request: Request, source: BinaryIO) -> Extracted:
         case "text":
             return joined("text", [read_text(source, limits)], limits)
         case "word":
-            raise Unreadable("unsupported_file", "The file is in Word's format before 2007; save it as .docx or PDF.")
+            return joined("doc", [read_word(source)], limits)
 
 
 def _prepare(parser: Parser) -> None:
@@ -162,6 +163,7 @@ def _prepare_encodings() -> None:
 
 _PREPARATIONS: Final[dict[Parser, Callable[[], None]]] = {
     "office": _prepare_encodings,
+    "word": _prepare_encodings,
     "pdfium": _prepare_pdfium,
     "pypdf": _prepare_pypdf,
     "html": _prepare_html,

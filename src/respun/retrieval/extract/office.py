@@ -18,6 +18,7 @@ _PART_BYTES: Final = 64 << 20
 _ARCHIVE_BYTES: Final = 256 << 20
 _PIECE: Final = 1 << 16
 _SLIDE: Final = re.compile(r"ppt/slides/slide(\d+)\.xml")
+_AROUND: Final = re.compile(r"word/(?:header|footer)\d*\.xml")
 _SHEET: Final = re.compile(r"xl/worksheets/sheet(\d+)\.xml")
 _ENCRYPTED: Final = 0x1
 
@@ -149,7 +150,8 @@ def _office_reader() -> _Reader:
 
 
 def _document(archive: _Archive) -> Iterator[str]:
-    for name in ("word/document.xml", "word/footnotes.xml", "word/endnotes.xml", "word/comments.xml"):
+    around = sorted(filter(_AROUND.fullmatch, archive.names))
+    for name in ("word/document.xml", "word/footnotes.xml", "word/endnotes.xml", "word/comments.xml", *around):
         if name in archive.names and (text := _read(archive, name, _office_reader)):
             yield text
 

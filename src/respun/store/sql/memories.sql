@@ -8,8 +8,8 @@ values (:id, :project, :assistant, :person, :updated_at, :words, :body) returnin
 select seq, body from memories where id = :id and project = :project and assistant = :assistant;
 
 -- name: update
--- The body is written whole.
-update memories set body = :body, words = :words, updated_at = :updated_at where id = :id;
+-- The body is written whole; a vector of the text before it no longer fits.
+update memories set body = :body, words = :words, updated_at = :updated_at, embedded = '' where id = :id;
 
 -- name: delete
 -- Its words are forgotten first.
@@ -54,7 +54,7 @@ limit :limit;
 
 -- name: bodies
 -- The best of them.
-select words, body from memories where seq in {integers:seqs} and project = :project;
+select seq, words, body from memories where seq in {integers:seqs} and project = :project;
 
 -- name: add_operation
 -- In the transaction that makes the run, or the message, which it is about.

@@ -5,11 +5,11 @@ returning seq;
 
 -- name: get
 -- An id of another project is as unknown as one that never was.
-select seq, last_active_at, change, body from vector_stores where id = :id and project = :project;
+select seq, last_active_at, change, model, body from vector_stores where id = :id and project = :project;
 
 -- name: lock
 -- For a change of what is in it: counts and numbers follow each other.
-select seq, last_active_at, change, body from vector_stores where id = :id and project = :project {for_update};
+select seq, last_active_at, change, model, body from vector_stores where id = :id and project = :project {for_update};
 
 -- name: update
 -- The body is written whole.
@@ -29,12 +29,12 @@ select seq as place from vector_stores where id = :id and project = :project;
 
 -- name: page_asc
 -- Keyset paging between two places.
-select seq, last_active_at, change, body from vector_stores
+select seq, last_active_at, change, model, body from vector_stores
 where project = :project and seq > :low and seq < :high order by seq limit :limit;
 
 -- name: page_desc
 -- The same, newest first.
-select seq, last_active_at, change, body from vector_stores
+select seq, last_active_at, change, model, body from vector_stores
 where project = :project and seq > :low and seq < :high order by seq desc limit :limit;
 
 -- name: counts
@@ -145,9 +145,31 @@ select entry from vector_store_removals where store = :store and change > :after
 -- What an index must take in.
 select seq from vector_store_files where store = :store and status = 'completed' and change > :after and change <= :upto;
 
--- name: other_models
--- Whether vectors of another model are still among those of this store.
-select 1 as found from vector_store_files where store = :store and status = 'completed' and model <> :model limit 1;
+-- name: standing
+-- What an index of the store must hold by now.
+select change, model from vector_stores where seq = :store;
+
+-- name: hold
+-- Of two workers that finish the last two files, the second must see what the first did.
+select model from vector_stores where seq = :store {for_update};
+
+-- name: model_to_come
+-- One that some files have vectors of, and that does not serve yet.
+select next_model as model from vector_store_files where store = :store and next_model <> ''
+union select f.model from vector_store_files f join vector_stores s on s.seq = f.store
+where f.store = :store and f.status = 'completed' and (f.model < s.model or f.model > s.model) limit 1;
+
+-- name: switch_model
+-- From the last file on: at once, for everybody.
+update vector_stores set model = :model where seq = :store and model <> :model and not exists (
+    select 1 from vector_store_files where store = :store and status = 'completed'
+    and (model < :model or model > :model) and next_model <> :model);
+
+-- name: vector_of_store
+-- For the length of a model's vectors.
+select case when f.model = :model then w.vector else w.next_vector end as vector
+from vector_store_files f join windows w on w.entry = f.seq
+where f.store = :store and f.status = 'completed' and (f.model = :model or f.next_model = :model) limit 1;
 
 -- name: insert_batch
 -- As it came.

@@ -1,4 +1,4 @@
-"""The client of an OpenAI-compatible embeddings endpoint: posts JSON, tries again where that may help."""
+"""The client of an endpoint beside the models, for embeddings or ranking: posts JSON, and tries again."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,21 +9,34 @@ import aiohttp
 from respun.core.problems import Problem
 from respun.providers.upstream import Upstream
 
-_PAUSES: Final = (0.5, 2.0)
+PAUSES: Final = (0.5, 2.0)
 _TOTAL_SECONDS: Final = 120.0
 _LARGEST_ANSWER: Final = 64 << 20
 
 
-class EmbeddingsClient:
-    """`post` raises a Problem that names the host and what it answered, never the key. Close it at the end."""
+class EndpointClient:
+    """`post` raises a Problem that names the host and what it answered, never the key. Close it at the end.
 
-    def __init__(self, upstream: Upstream, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    `name` is the endpoint's in that Problem, `advice` what its reader may do; `pauses` in seconds lie between tries.
+    """
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        name: str,
+        advice: str,
+        pauses: tuple[float, ...] = PAUSES,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._upstream = upstream
+        self._name = name
+        self._advice = advice
+        self._pauses = pauses
         self._sleep = sleep
         self._session: aiohttp.ClientSession | None = None
 
     async def post(self, path: str, body: bytes) -> bytes:
-        for pause in (*_PAUSES, None):
+        for pause in (*self._pauses, None):
             try:
                 return await self._once(path, body)
             except _Again as again:
@@ -56,11 +69,8 @@ class EmbeddingsClient:
             raise _Again(type(error).__name__) from error
 
     def _refused(self, what: str) -> Problem:
-        return Problem(
-            f"The embeddings endpoint at {self._upstream.host} answered {what}. Check embeddings_base_url, "
-            "embeddings_model and its key.",
-            kind="unavailable",
-        )
+        message = f"The {self._name} endpoint at {self._upstream.host} answered {what}. {self._advice}"
+        return Problem(message, kind="unavailable")
 
 
 class _Again(Exception):
