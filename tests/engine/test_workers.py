@@ -122,3 +122,13 @@ async def test_a_run_that_was_asked_to_cancel_is_cancelled_by_whoever_takes_it_o
         await dying.backend.write(lambda tx: runs.request_cancel(tx, run.id))
     async with world(url) as heir:
         assert (await heir.ended(run)).status == "cancelled"
+
+
+async def test_a_worker_that_stops_leaves_its_runs_to_the_others_at_once(postgres_url: Callable[[], str]) -> None:
+    """Not only when its lease runs out, which here is in an hour."""
+    url = postgres_url()
+    async with world(url) as heir:
+        async with world(url, EngineSettings(lease=3600, flush=0.02)) as stopping:
+            run = await stopping.start("@say Half\n@hang")
+            await until(lambda: stopping.answers(run))
+        assert await until(lambda: _resumed(heir, run))

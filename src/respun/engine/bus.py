@@ -1,18 +1,19 @@
 """Live events: what a run's listeners in this process see, each event once, shared by all of them.
 
-A run's log is in memory while the run is driven here and a little longer; older events come from the store. A
-listener reads the log at its own pace: it never holds up the run, and the log is there whether or not anyone listens.
+A run's log holds what the store does not have yet and a few events more, so a stream costs the same memory however
+long it gets; older events come from the store. A listener reads at its own pace and never holds up the run: one that
+falls behind the log goes on in the store, and comes back.
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from respun.core.events import AnyEvent
 from respun.core.runs import Run
 
-_KEPT_AFTER_THE_END: Final = 256
+_KEPT: Final = 8
+"""Stored events that stay for listeners about to read them."""
 
 
 class Happening:
@@ -32,24 +33,28 @@ class Happening:
 
 
 class RunLog:
-    """The events of one run since it was taken up here. `base` is the number of the last one before."""
+    """The newest events of one run. `base` is the number of the last one before them."""
 
-    __slots__ = ("_waiting", "base", "closed", "happenings")
+    __slots__ = ("_dropped", "_waiting", "base", "closed", "happenings")
 
     def __init__(self, base: int) -> None:
         self.base = base
         self.closed = False
         self.happenings: list[Happening] = []
+        self._dropped = 0
         self._waiting: list[asyncio.Future[None]] = []
-
-    @property
-    def last(self) -> int:
-        """The number of the last event."""
-        return self.happenings[-1].number if self.happenings else self.base
 
     def publish(self, happenings: Sequence[Happening]) -> None:
         self.happenings += happenings
         self._wake()
+
+    def drop(self, stored: int) -> None:
+        """Let go of events that the store has, up to this number, but for the last few."""
+        extra = sum(1 for happening in self.happenings[:-_KEPT] if happening.number <= stored)
+        if extra:
+            self.base = self.happenings[extra - 1].number
+            del self.happenings[:extra]
+            self._dropped += extra
 
     def close(self) -> None:
         """No more events come through this log: the run is done, waits for its caller, or was lost."""
@@ -57,12 +62,18 @@ class RunLog:
         self._wake()
 
     async def read(self, after: int) -> AsyncIterator[Sequence[Happening]]:
-        """Events behind number `after`, as they come, all that are there at a time; ends when the log is closed."""
-        index = self._index(after)
+        """Events behind number `after`, as they come, all that are there at a time.
+
+        Ends when the log is closed, or when it no longer has what comes next: then the store does.
+        """
+        place = self._dropped + self._index(after)
         while True:
+            index = place - self._dropped
+            if index < 0:
+                return
             if index < len(self.happenings):
                 batch = self.happenings[index:]
-                index += len(batch)
+                place += len(batch)
                 yield batch
             elif self.closed:
                 return
@@ -88,29 +99,20 @@ class RunLog:
 
 
 class Bus:
-    """The logs of the runs that are, or just were, driven in this process."""
+    """The logs of the runs that are driven in this process."""
 
     def __init__(self) -> None:
         self._live: dict[str, RunLog] = {}
-        self._ended: OrderedDict[str, RunLog] = OrderedDict()
 
     def open(self, run: str, base: int) -> RunLog:
-        self._ended.pop(run, None)
         log = self._live[run] = RunLog(base)
         return log
 
     def close(self, run: str) -> None:
-        log = self._live.pop(run, None)
-        if log is None:
-            return
-        log.close()
-        self._ended[run] = log
-        while len(self._ended) > _KEPT_AFTER_THE_END:
-            self._ended.popitem(last=False)
+        if log := self._live.pop(run, None):
+            log.close()
 
     def log(self, run: str, after: int) -> RunLog | None:
-        """The log that has every event behind number `after`, if one does; a closed one only if it has any."""
-        log = self._live.get(run) or self._ended.get(run)
-        if log is None or log.base > after or (log.closed and log.last <= after):
-            return None
-        return log
+        """The log that has every event behind number `after`, if one does."""
+        log = self._live.get(run)
+        return None if log is None or log.base > after else log

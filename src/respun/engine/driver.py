@@ -175,6 +175,7 @@ class Driver:
             self.abandon()
             return
         self._stored = entry.after
+        self._live.drop(entry.after.number)
         del self._unsaved[: len(entry.events)]
 
     def _decide(self, inputs: Iterable[Input]) -> list[Happening]:

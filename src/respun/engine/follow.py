@@ -1,8 +1,10 @@
 """Follow a run: its stored events, then the live ones, whoever drives it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Final
+
+from msgspec.structs import replace
 
 from respun.core.events import RunCreated
 from respun.core.fold import begin, evolve
@@ -13,12 +15,15 @@ from respun.store.backend import Backend, Tx
 
 POLL: Final = 0.05
 """Seconds between two looks at a run that another worker drives: as often as text is stored."""
+_ROWS: Final = 64
+"""Rows of events read at a time; one holds about a twentieth of a second of text."""
 
 
 async def follow(backend: Backend, bus: Bus, run: Run, after: int = 0) -> AsyncIterator[Sequence[Happening]]:
     """The events of a run behind number `after`, as they come, until it is done or waits for its caller."""
     known: Run | None = None
     while True:
+        begun = after
         live = bus.log(run.id, after)
         if live is not None:
             async for batch in live.read(after):
@@ -26,14 +31,16 @@ async def follow(backend: Backend, bus: Bus, run: Run, after: int = 0) -> AsyncI
                 after = known.number
                 yield batch
         else:
-            batch = await backend.read(lambda tx: stored(tx, run, after, known))  # noqa: B023
+            batch, more = await backend.read(lambda tx: _some(tx, run, after, known))  # noqa: B023
             if batch:
                 run = known = batch[-1].after
                 after = known.number
                 yield batch
+            if more:
+                continue
         if run.done or (run.status == "requires_action" and run.number <= after):
             return
-        if bus.log(run.id, after) is None:
+        if after == begun and bus.log(run.id, after) is None:
             await asyncio.sleep(POLL)
             if await backend.read(lambda tx: runs.load_job(tx, run.id)) is None:  # noqa: B023
                 return
@@ -44,17 +51,28 @@ async def stored(tx: Tx, run: Run, after: int, known: Run | None = None) -> list
 
     `known` is the run at number `after`; without it the run is folded from its beginning.
     """
-    happenings: list[Happening] = []
-    before = known
-    for row in await runs.events(tx, run, known.number if known else 0):
+    return list(_unfold(await runs.events(tx, run, known.number if known else 0), after, known))
+
+
+async def _some(tx: Tx, run: Run, after: int, known: Run | None) -> tuple[list[Happening], bool]:
+    """The first of them, and whether there may be more: a long run is never in memory whole."""
+    limit = _ROWS if known or not after else None
+    rows = await runs.events(tx, run, known.number if known else 0, limit)
+    return list(_unfold(rows, after, known)), len(rows) == limit
+
+
+def _unfold(rows: Iterable[runs.Stored], after: int, before: Run | None) -> Iterator[Happening]:
+    shown = before.number if before else 0
+    for row in rows:
         for number, event in enumerate(row.events, row.first):
-            if known and number <= known.number:
+            if number <= shown:
                 continue
             now = begin(event) if isinstance(event, RunCreated) else evolve(_present(before), event)
-            if now.number > after:
-                happenings.append(Happening(before, event, now))
+            # Behind a takeover: what was shown last may never have been stored, so the fold can't know the number.
+            now = now if now.number == number else replace(now, number=number)
+            if number > after:
+                yield Happening(before, event, now)
             before = now
-    return happenings
 
 
 def _present(run: Run | None) -> Run:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from respun import telemetry
 from respun.core import chat
 from respun.core.events import Output
+from respun.core.growing import Growing
 from respun.core.machine import Input, ModelFailed
 from respun.core.pages import PageRequest
 from respun.core.runs import ErrorCode, Run, RunError, Step, ToolCall
@@ -141,7 +142,7 @@ class Turns:
             return
         told: Sequence[Input] = prepared.news
         annotator = Annotator(sources(turn.steps))
-        written: list[str] = []
+        written = Growing()
         news: list[chat.News] = []
         try:
             async with aclosing(cast(Any, self._provider.stream(prepared.request))) as batches:
@@ -149,7 +150,8 @@ class Turns:
                     inputs: list[Input] = []
                     news = joined(batch)
                     for one in news:
-                        written.append(_written(one))
+                        said = _written(one)
+                        written = written + said if said else written
                         inputs += _annotated(one, annotator)
                     crash_point("model.news")
                     await take([*told, *(self._counted(one, turn.run, prepared, written) for one in inputs)])
@@ -161,13 +163,13 @@ class Turns:
         if not news or not isinstance(news[-1], chat.Finished):
             raise chat.ModelError("broken", "The model's answer stopped without an end.")
 
-    def _counted(self, news: Input, run: Run, prepared: Prepared, written: list[str]) -> Input:
+    def _counted(self, news: Input, run: Run, prepared: Prepared, written: Growing) -> Input:
         if not isinstance(news, chat.Finished):
             return news
         if news.usage is not None:
             self.prompts.learn(run.plan.model, prepared.counted, news.usage)
             return news
-        return replace(news, usage=Usage(prepared.counted, self._count("".join(written))))
+        return replace(news, usage=Usage(prepared.counted, self._count(str(written))))
 
     async def _steps(self, run: Run) -> Sequence[Step]:
         page = await self._backend.read(lambda tx: runs.steps(tx, run.id, PageRequest(_MOST_STEPS, "asc")))

@@ -20,6 +20,7 @@ from respun.store.statements import load
 _sql: Final = load("runs")
 # The plan is stored once, in a column of its own: it may be large, and it never changes.
 _ELSEWHERE: Final = Plan(model="")
+_ALL: Final = 1 << 62
 
 
 class Claim(Struct, frozen=True):
@@ -140,9 +141,9 @@ class Stored(Struct, frozen=True):
     events: tuple[AnyEvent, ...]
 
 
-async def events(tx: Tx, run: Run, after: int = 0) -> list[Stored]:
-    """The stored events from the one behind `after` on; the first list may begin a little before."""
-    rows = await tx.all(_sql.events, run=run.id, after=after)
+async def events(tx: Tx, run: Run, after: int = 0, limit: int | None = None) -> list[Stored]:
+    """The stored events from the one behind `after` on, at most `limit` rows; the first may begin a little before."""
+    rows = await tx.all(_sql.events, run=run.id, after=after, limit=_ALL if limit is None else limit)
     return [Stored(row["first"], tuple(_planned(event, run) for event in to_events(row["body"]))) for row in rows]
 
 
@@ -215,6 +216,11 @@ async def claim_one(tx: Tx, ident: str, me: str, now: float, until: float) -> bo
 async def disown_all(tx: Tx) -> None:
     """Every worker is gone: only for a store that one process uses, before it starts to work."""
     await tx.run(_sql.disown)
+
+
+async def release(tx: Tx, me: str) -> int:
+    """This worker ends: its runs are anybody's; how many."""
+    return await tx.run(_sql.release, me=me)
 
 
 async def expired(tx: Tx, now: float, limit: int) -> list[str]:

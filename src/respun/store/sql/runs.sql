@@ -59,7 +59,7 @@ select body from run_events where run = :run and first = 1;
 
 -- name: events
 -- From the row that holds the event after `after` on.
-select first, last, body from run_events where run = :run and last > :after order by first;
+select first, last, body from run_events where run = :run and last > :after order by first limit :limit;
 
 -- name: put_step
 -- A step is written when it begins and when it changes.
@@ -106,6 +106,10 @@ returning id;
 -- name: disown
 -- A worker of this name that is gone (embedded: every worker but this one) holds nothing.
 update runs set lease_until = 0, owner = null where owner is not null and lease_until > 0;
+
+-- name: release
+-- A worker ends in good order. Runs that are done, or wait for their caller, have no owner.
+update runs set lease_until = 0, owner = null where owner = :me and status in ('queued', 'in_progress', 'cancelling');
 
 -- name: expired
 -- Runs past their time that no worker drives: the others look at their own clock.
