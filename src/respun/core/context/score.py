@@ -16,7 +16,7 @@ FRAME_TOKENS: Final = 4
 
 _SATURATION = 1.2
 _LENGTH_SHARE = 0.75
-_AVERAGE_LENGTH = 20
+_AVERAGE_LENGTH = 30
 _FLAT_TOKENS = 40
 _LIFT: Final = ((1, 0.4), (2, 0.2))
 """What a hit adds to those one and two messages before and after it, as a share of its score."""
