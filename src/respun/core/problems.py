@@ -64,3 +64,27 @@ class Problem(Exception):
 def no_such(what: str, ident: str) -> Problem:
     """`what` as OpenAI names it: assistant, thread, message, run, run step, vector store."""
     return Problem(f"No {what} found with id '{ident}'.", kind="not_found")
+
+
+def wrong_type(path: str, expected: str, given: object) -> Problem:
+    """A value of JSON that is of another kind than it should be."""
+    message = f"Invalid type for '{path}': expected {expected}, but got {_called(given)} instead."
+    return Problem(message, param=path, code="invalid_type")
+
+
+def _called(given: object) -> str:
+    match given:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case int():
+            return "an integer"
+        case float():
+            return "a decimal number"
+        case str():
+            return "a string"
+        case list() | tuple():
+            return "an array"
+        case _:
+            return "an object"

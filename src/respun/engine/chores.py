@@ -48,17 +48,11 @@ class Chores:
 
     async def _claim_loop(self) -> None:
         while True:
-            self._held.look.clear()
             try:
                 await self._claim_some()
             except StoreError as error:
                 log.warning("no runs claimed", error=str(error))
-            try:
-                # Not wait_for: in Python 3.11 it swallows a cancel that comes together with the event.
-                async with asyncio.timeout(self._held.settings.sweep):
-                    await self._held.look.wait()
-            except TimeoutError:
-                continue
+            await self._held.look.listen(self._held.settings.sweep)
 
     async def _claim_some(self) -> None:
         room = min(self._held.room, _CLAIMED_AT_ONCE)
@@ -70,7 +64,7 @@ class Chores:
             crash_point("claim.stored")
         await each(self._take_over(ident) for ident in mine if ident not in self._held.drivers)
         if len(mine) == room:
-            self._held.look.set()
+            self._held.look.ring()
 
     async def _take_over(self, ident: str) -> None:
         """Go on with a run from its last stored event."""

@@ -18,6 +18,7 @@ from respun.core.context.digest import HEADING_TOKENS, digest_request, most_read
 from respun.core.context.passages import Count, split
 from respun.core.runs import DigestUse
 from respun.core.usage import Usage
+from respun.engine.bell import Bell
 from respun.engine.clock import Clock
 from respun.store import context_digests, context_vectors, contexts
 from respun.store.backend import Backend, StoreError, Tx
@@ -69,7 +70,7 @@ class Digests:
         self._count = count
         self._clock = clock
         self._me = me
-        self._look = asyncio.Event()
+        self._look = Bell()
         self._shown: OrderedDict[str, Shown] = OrderedDict()
 
     async def of(self, run: str, thread: str, model: str) -> Shown:
@@ -87,24 +88,19 @@ class Digests:
         """The window begins at `start`: what is before it is to be told of."""
         if await self._backend.read(lambda tx: _missing(tx, thread, model, start)):
             await self._backend.write(lambda tx: _want(tx, thread, model, start))
-            self._look.set()
+            self._look.ring()
 
     async def run(self) -> None:
         """For ever."""
         if self._backend.kind == "sqlite":
             await self._backend.write(context_digests.disown_all)
         while True:
-            self._look.clear()
             try:
                 if await self._do_one():
                     continue
             except StoreError as error:
                 log.warning("no digest made", error=str(error))
-            try:
-                async with asyncio.timeout(_LOOK_EVERY):
-                    await self._look.wait()
-            except TimeoutError:
-                continue
+            await self._look.listen(_LOOK_EVERY)
 
     async def _do_one(self) -> bool:
         now = self._clock.now

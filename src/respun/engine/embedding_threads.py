@@ -13,6 +13,7 @@ from msgspec import Struct
 from respun import telemetry
 from respun.core.context.passages import split
 from respun.core.problems import Problem
+from respun.engine.bell import Bell
 from respun.engine.clock import Clock
 from respun.engine.embeddings import Embeddings
 from respun.store import context_vectors
@@ -48,11 +49,11 @@ class EmbeddingThreads:
         self._embeddings = embeddings
         self._clock = clock
         self._me = me
-        self._look = asyncio.Event()
+        self._look = Bell()
 
     def look(self) -> None:
         """There is something to do."""
-        self._look.set()
+        self._look.ring()
 
     async def run(self) -> None:
         """For ever."""
@@ -61,17 +62,12 @@ class EmbeddingThreads:
         if self._backend.kind == "sqlite":
             await self._backend.write(context_vectors.disown_all)
         while True:
-            self._look.clear()
             try:
                 if await self._do_one():
                     continue
             except StoreError as error:
                 log.warning("no vectors made", error=str(error))
-            try:
-                async with asyncio.timeout(_LOOK_EVERY):
-                    await self._look.wait()
-            except TimeoutError:
-                continue
+            await self._look.listen(_LOOK_EVERY)
 
     async def _do_one(self) -> bool:
         now = self._clock.now

@@ -57,7 +57,7 @@ class Engine:
             await self._backend.write(runs.disown_all)
             crash_point("start.disowned")
         await self._backend.listen(CHANNEL, self._held.heard)
-        self._held.look.set()
+        self._held.look.ring()
         turns = self._turns
         behind = (turns.indexing.run, turns.meanings.making.run, turns.digests.run, self.remembering.loop)
         self._chores.start(*behind)

@@ -11,6 +11,7 @@ from respun.core.events import AnyEvent
 from respun.core.fold import evolve
 from respun.core.machine import Cancel, Input, decide, pending
 from respun.core.runs import Run
+from respun.engine.bell import Bell
 from respun.engine.bus import Bus, Happening
 from respun.engine.clock import Clock
 from respun.engine.driver import Driver, Lost, Shop
@@ -47,7 +48,7 @@ class Held:
         self.me = clock.uuid().hex
         self.bus = Bus()
         self.drivers: dict[str, Driver] = {}
-        self.look = asyncio.Event()
+        self.look = Bell()
         self._shop = Shop(backend, Journal(backend, settings.flush), turns, clock)
         self._errands: set[asyncio.Task[None]] = set()
 
@@ -70,11 +71,11 @@ class Held:
 
     def wake_all(self) -> None:
         """There is a run that nobody drives: look here, and tell the other workers."""
-        self.look.set()
+        self.look.ring()
         self._spawn(self.backend.notify(CHANNEL, ""))
 
     def heard(self, run: str) -> None:
-        self.look.set()
+        self.look.ring()
         if driver := self.drivers.get(run):
             self._spawn(self._see_to_cancel(driver))
 

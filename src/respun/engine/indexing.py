@@ -15,6 +15,7 @@ from respun.core.context.passages import Count
 from respun.core.context.recent import read_said
 from respun.core.context.words import guess_language
 from respun.core.threads import Message
+from respun.engine.bell import Bell
 from respun.engine.history import Item, read_items
 from respun.store import contexts, messages, runs
 from respun.store.backend import Backend, StoreError, Tx
@@ -44,11 +45,11 @@ class Indexing:
         self._count = count
         self._wanted: dict[str, None] = {}
         self._building: dict[str, asyncio.Task[None]] = {}
-        self._look = asyncio.Event()
+        self._look = Bell()
 
     def schedule(self, thread: str) -> None:
         self._wanted[thread] = None
-        self._look.set()
+        self._look.ring()
 
     async def run(self) -> None:
         """Build what was asked for, here or by a note in the store, one thread after the other."""
@@ -61,11 +62,7 @@ class Indexing:
                     continue
             except StoreError as error:
                 log.warning("no index built", error=str(error))
-            self._look.clear()
-            try:
-                await asyncio.wait_for(self._look.wait(), _LOOK_EVERY)
-            except TimeoutError:
-                continue
+            await self._look.listen(_LOOK_EVERY)
 
     async def build(self, thread: str, seconds: float | None = None) -> None:
         """Bring the index of a thread to its end. With `seconds` it goes on without the caller after that time."""

@@ -12,6 +12,7 @@ from msgspec import Struct
 from respun import telemetry
 from respun.core.problems import Problem
 from respun.core.vector_stores import FileFault
+from respun.engine.bell import Bell
 from respun.engine.clock import Clock
 from respun.engine.embeddings import Embeddings, name_of
 from respun.engine.file_search import NOT_INSTALLED
@@ -51,7 +52,7 @@ class Ingest:
         self._clock = clock
         self._me = me
         self._settings = settings
-        self._look = asyncio.Event()
+        self._look = Bell()
         self._jobs: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -68,19 +69,15 @@ class Ingest:
 
     def look(self) -> None:
         """There may be files to read."""
-        self._look.set()
+        self._look.ring()
 
     async def _claim_loop(self) -> None:
         while True:
-            self._look.clear()
             try:
                 await self._claim_some()
             except StoreError as error:
                 log.warning("no files claimed", error=str(error))
-            try:
-                await asyncio.wait_for(self._look.wait(), self._settings.look)
-            except TimeoutError:
-                continue
+            await self._look.listen(self._settings.look)
 
     async def _claim_some(self) -> None:
         room = self._settings.workers - len(self._jobs)
@@ -106,7 +103,7 @@ class Ingest:
 
     def _ended(self, job: asyncio.Task[None]) -> None:
         self._jobs.discard(job)
-        self._look.set()
+        self._look.ring()
 
     async def _work(self, entry: int) -> None:
         job: Job | None = None

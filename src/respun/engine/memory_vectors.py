@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from respun import telemetry
 from respun.core.problems import Problem
 from respun.core.recall import CANDIDATES, nearness
+from respun.engine.bell import Bell
 from respun.engine.embeddings import Embeddings
 from respun.store import memory_vectors
 from respun.store.backend import Backend, StoreError
@@ -39,16 +40,15 @@ class MemoryVectors:
         self._embeddings = embeddings
         self._seconds = look
         self._held: OrderedDict[tuple[str, str], _Held] = OrderedDict()
-        self._look = asyncio.Event()
+        self._look = Bell()
 
     def look(self) -> None:
         """There is a memory without a vector."""
-        self._look.set()
+        self._look.ring()
 
     async def loop(self) -> None:
         """For ever: make what is missing."""
         while True:
-            self._look.clear()
             try:
                 more = await self._make_some()
             except StoreError as error:
@@ -56,10 +56,7 @@ class MemoryVectors:
                 more = False
             if more:
                 continue
-            try:
-                await asyncio.wait_for(self._look.wait(), self._seconds)
-            except TimeoutError:
-                continue
+            await self._look.listen(self._seconds)
 
     async def near(self, owner: Owner, text: str) -> dict[int, float]:
         """How near the nearest memories are, 0 to 1, by their numbers; empty where there are no vectors."""

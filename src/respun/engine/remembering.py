@@ -4,7 +4,6 @@ An operation is stored with the message it is about and done once its run is; th
 other, so that what is said later wins. A worker that goes silent loses its operation to another.
 """
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -30,6 +29,7 @@ from respun.core.extraction import (
 from respun.core.memories import Change, Memory, Operation
 from respun.core.pages import PageRequest
 from respun.core.problems import Problem
+from respun.engine.bell import Bell
 from respun.engine.clock import Clock
 from respun.engine.memory_vectors import MemoryVectors
 from respun.store import assistants, memories, messages, runs
@@ -77,18 +77,17 @@ class Remembering:
         self._clock = clock
         self._me = me
         self._settings = settings
-        self._look = asyncio.Event()
+        self._look = Bell()
         self.vectors: MemoryVectors | None = None
         """Where what is known is compared by meaning too."""
 
     def look(self) -> None:
         """There is something to remember, now or when a run is done."""
-        self._look.set()
+        self._look.ring()
 
     async def loop(self) -> None:
         """For ever. What is under way when it is cancelled is done again by the next worker."""
         while True:
-            self._look.clear()
             try:
                 more = await self._do_one()
                 waiting = more or await self._backend.read(memories.any_open)
@@ -97,10 +96,7 @@ class Remembering:
                 more, waiting = False, True
             if more:
                 continue
-            try:
-                await asyncio.wait_for(self._look.wait(), self._settings.look if waiting else self._settings.idle)
-            except TimeoutError:
-                continue
+            await self._look.listen(self._settings.look if waiting else self._settings.idle)
 
     async def _do_one(self) -> bool:
         now = self._clock.now

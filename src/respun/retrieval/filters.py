@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-from respun.core.problems import Problem
+from respun.core.problems import Problem, wrong_type
 
 Scalar = str | bool | int | float
 Attributes = Mapping[str, Scalar]
@@ -122,26 +122,26 @@ def _comparison(fields: Mapping[str, object], kind: str, path: str) -> Filter:
     value = _required(fields, "value", path)
     _only(fields, ("type", "key", "value"), path)
     if not isinstance(key, str):
-        raise _wrong_type(f"{path}.key", "a string", key)
+        raise wrong_type(f"{path}.key", "a string", key)
     at = f"{path}.value"
     if kind in ("in", "nin"):
         values = tuple(_scalar(each, f"{at}[{number}]") for number, each in enumerate(_array(value, at)))
         return Membership(key, values, inside=kind == "in")
     scalar = _scalar(value, at)
     if kind in _ORDERINGS and isinstance(scalar, bool):
-        raise _wrong_type(at, "a number or a string", value)
+        raise wrong_type(at, "a number or a string", value)
     return Comparison(kind, key, scalar)
 
 
 def _object(given: object, path: str) -> Mapping[str, object]:
     if not isinstance(given, Mapping):
-        raise _wrong_type(path, "an object", given)
+        raise wrong_type(path, "an object", given)
     return given
 
 
 def _array(given: object, path: str) -> Sequence[object]:
     if isinstance(given, str | bytes) or not isinstance(given, Sequence):
-        raise _wrong_type(path, "an array", given)
+        raise wrong_type(path, "an array", given)
     if not given:
         message = (
             f"Invalid '{path}': empty array. Expected an array with minimum length 1, but got an empty array instead."
@@ -153,7 +153,7 @@ def _array(given: object, path: str) -> Sequence[object]:
 def _scalar(given: object, path: str) -> Scalar:
     if isinstance(given, str | bool | int | float):
         return given
-    raise _wrong_type(path, "a string, a number, or a boolean", given)
+    raise wrong_type(path, "a string, a number, or a boolean", given)
 
 
 def _required(fields: Mapping[str, object], name: str, path: str) -> object:
@@ -167,29 +167,6 @@ def _only(fields: Mapping[str, object], known: tuple[str, ...], path: str) -> No
     for name in fields:
         if name not in known:
             raise _invalid(f"Unknown parameter: '{path}.{name}'.", f"{path}.{name}", "unknown_parameter")
-
-
-def _wrong_type(path: str, expected: str, given: object) -> Problem:
-    message = f"Invalid type for '{path}': expected {expected}, but got {_called(given)} instead."
-    return _invalid(message, path, "invalid_type")
-
-
-def _called(given: object) -> str:
-    match given:
-        case None:
-            return "null"
-        case bool():
-            return "a boolean"
-        case int():
-            return "an integer"
-        case float():
-            return "a decimal number"
-        case str():
-            return "a string"
-        case Mapping():
-            return "an object"
-        case _:
-            return "an array"
 
 
 def _invalid(message: str, param: str, code: str = "invalid_value") -> Problem:

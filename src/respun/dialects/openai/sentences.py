@@ -5,14 +5,14 @@ from typing import Any, Final
 
 import msgspec
 
+from respun.core import problems
 from respun.core.problems import Problem
 
 _SHOWN: Final = 120
 
 
 def wrong_type(path: str, expected: str, value: Any) -> Problem:
-    message = f"Invalid type for '{shown(path)}': expected {expected}, but got {_kind_of(value)} instead."
-    return Problem(message, param=shown(path), code="invalid_type")
+    return problems.wrong_type(shown(path), expected, value)
 
 
 def missing(path: str) -> Problem:
@@ -110,24 +110,6 @@ def _listed(values: tuple[str, ...]) -> str:
     if len(quoted) < 3:
         return " and ".join(quoted)
     return f"{', '.join(quoted[:-1])}, and {quoted[-1]}"
-
-
-def _kind_of(value: Any) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "a boolean"
-        case int():
-            return "an integer"
-        case float():
-            return "a decimal number"
-        case str():
-            return "a string"
-        case list():
-            return "an array"
-        case _:
-            return "an object"
 
 
 def no_url(path: str) -> Problem:
