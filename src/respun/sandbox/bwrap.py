@@ -77,14 +77,15 @@ def _view(room: Room, ready: Ready) -> list[str]:
     words = ["--ro-bind", "/usr", "/usr"]
     for name in ("bin", "sbin", "lib", "lib64"):
         words += ["--symlink", f"usr/{name}", f"/{name}"]
-    for path in (*ready.folders, *(path for path in _SYSTEM if os.path.exists(path))):
-        if not path.startswith("/usr/"):
-            words += ["--ro-bind", path, path]
     words += ["--proc", "/proc", "--dev", "/dev"]
     if os.path.exists("/proc/keys"):
         words += ["--ro-bind", "/dev/null", "/proc/keys"]
     for path in ("/tmp", "/dev/shm"):
         words += ["--size", str(_SCRATCH), "--tmpfs", path]
+    # Behind the folders in memory, since Python may be below one of them.
+    for path in (*ready.folders, *(path for path in _SYSTEM if os.path.exists(path))):
+        if not path.startswith("/usr/"):
+            words += ["--ro-bind", path, path]
     words += ["--dir", "/tmp/home", "--dir", "/tmp/mpl"]
     for fonts in Path(room.folder).parent.glob("cache/fontlist-*.json"):
         words += ["--ro-bind", str(fonts), f"/tmp/mpl/{fonts.name}"]
