@@ -9,7 +9,7 @@ from respun.core.machine import Fresh
 from respun.core.once import Once
 from respun.core.pages import Page
 from respun.core.problems import Problem
-from respun.store import files
+from respun.store import effects, files
 from respun.store.backend import Tx
 from respun.store.blobs import Blobs, Writing
 from respun.store.file_removal import remove_file
@@ -77,8 +77,8 @@ class Files:
         await self._store.write(lambda tx: files.loosen(tx, [writing.name], due))
         return Incoming(writing, self.largest if most is None else most)
 
-    async def create(self, project: str, draft: FileDraft, incoming: Incoming) -> File:
-        """A file of bytes that have come."""
+    async def create(self, project: str, draft: FileDraft, incoming: Incoming, once: Once | None = None) -> File:
+        """A file of bytes that have come; if they came before, the file that was made then."""
         await incoming.finish()
         now = self._fresh.now
         file = File(
@@ -90,8 +90,21 @@ class Files:
             blob=incoming.blob,
             expires_at=expiry(now, draft.expires_after),
         )
-        await self._store.write(lambda tx: files.add(tx, project, file))
-        return file
+
+        async def unit(tx: Tx) -> File:
+            if earlier := await effects.earlier(tx, once, lambda made: self._is_there(tx, project, made)):
+                return await files.get(tx, project, earlier, now)
+            await effects.note(tx, once, file.id)
+            await files.add(tx, project, file)
+            return file
+
+        made = await self._store.write(unit)
+        if made.id != file.id:
+            await incoming.discard()
+        return made
+
+    async def _is_there(self, tx: Tx, project: str, ident: str) -> bool:
+        return ident in await files.present(tx, project, [ident], self._fresh.now)
 
     async def copy(self, project: str, ident: str) -> Incoming:
         """The bytes of a file once more, for another one to be made of them."""

@@ -65,24 +65,32 @@ class Uploads:
     async def receive(self) -> Incoming:
         return await self._files.receive(LARGEST_PART)
 
-    async def add_part(self, project: str, ident: str, incoming: Incoming) -> UploadPart:
+    async def add_part(self, project: str, ident: str, incoming: Incoming, once: Once | None = None) -> UploadPart:
+        """A part of bytes that have come; if they came before, the part that was made then."""
         await incoming.finish()
         now = self._fresh.now
         part = UploadPart(self._fresh.id("part"), ident, now, incoming.size, incoming.blob)
 
-        async def unit(tx: Tx) -> None:
+        async def unit(tx: Tx) -> UploadPart:
             upload = await uploads.get(tx, project, ident, lock=True)
             refuse_closed(upload, now)
-            held = sum(each.size for each in (await uploads.parts(tx, ident)).values())
+            there = await uploads.parts(tx, ident)
+            if (earlier := await effects.earlier(tx, once)) and earlier in there:
+                return there[earlier]
+            held = sum(each.size for each in there.values())
             if held + part.size > upload.draft.size:
                 raise Problem(
                     f"The parts would hold {held + part.size} bytes, more than the {upload.draft.size} of the upload.",
                     param="data",
                 )
+            await effects.note(tx, once, part.id)
             await uploads.add_part(tx, part)
+            return part
 
-        await self._store.write(unit)
-        return part
+        made = await self._store.write(unit)
+        if made.id != part.id:
+            await incoming.discard()
+        return made
 
     async def complete(
         self, project: str, ident: str, part_ids: Sequence[str], checksum: str | None, once: Once | None = None

@@ -73,6 +73,52 @@ def test_an_upload_is_begun_once_completed_once_and_cancelled_once(http: httpx.C
     assert http.post(f"/uploads/{other}/cancel").status_code == 400
 
 
+def form(http: httpx.Client, path: str, retries: int, name: str, content: bytes, **fields: str) -> httpx.Response:
+    """A form as the SDKs send it: each try chooses a boundary of its own."""
+    part = "data" if path.endswith("/parts") else "file"
+    headers = {"x-stainless-retry-count": str(retries)}
+    return http.post(path, data=fields, files={part: (name, content)}, headers=headers)
+
+
+def test_a_file_that_is_sent_again_is_one_file(http: httpx.Client):
+    name, content = f"{next(_numbers)}.txt", b"Hello" * 100_000
+
+    def once(retries: int) -> Any:
+        return form(http, "/files", retries, name, content, purpose="assistants").json()
+
+    with ThreadPoolExecutor() as pool:
+        (made,) = ids(list(pool.map(once, range(3))))
+    assert [each["id"] for each in http.get("/files").json()["data"] if each["filename"] == name] == [made]
+    for other in (
+        form(http, "/files", 1, name, content[:-1] + b"!", purpose="assistants"),
+        form(http, "/files", 1, f"other-{name}", content, purpose="assistants"),
+        form(http, "/files", 1, name, content, purpose="vision"),
+        form(http, "/files", 0, name, content, purpose="assistants"),
+    ):
+        assert other.json()["id"] != made
+
+
+def test_a_file_that_was_deleted_since_is_made_anew(http: httpx.Client):
+    name = f"{next(_numbers)}.txt"
+    first = form(http, "/files", 0, name, b"Hello", purpose="assistants").json()["id"]
+    http.delete(f"/files/{first}")
+    again = form(http, "/files", 1, name, b"Hello", purpose="assistants").json()["id"]
+    assert again != first
+    assert http.get(f"/files/{again}").json()["bytes"] == 5
+
+
+def test_a_part_that_is_sent_again_is_one_part(http: httpx.Client):
+    wanted = {"bytes": 5, "filename": f"{next(_numbers)}.txt", "mime_type": "text/plain", "purpose": "assistants"}
+    upload = http.post("/uploads", json=wanted).json()["id"]
+    path = f"/uploads/{upload}/parts"
+    with ThreadPoolExecutor() as pool:
+        (part,) = ids(
+            [answer.json() for answer in pool.map(lambda n: form(http, path, n, "upload", b"Hello"), range(3))]
+        )
+    whole = http.post(f"/uploads/{upload}/complete", json={"part_ids": [part]}).json()
+    assert (whole["status"], whole["file"]["bytes"]) == ("completed", 5)
+
+
 def test_a_file_is_deleted_once(http: httpx.Client):
     made = file(http)
     first = http.delete(f"/files/{made}").json()

@@ -114,11 +114,15 @@ class Call:
 
     @property
     def once(self) -> Once:
-        """How this request is known if it comes again; ask when its body has been read (but of a form)."""
+        """How this request is known if it comes again; ask when its body has been read. For a form, `once_with`."""
+        return self.once_with(self._body or b"")
+
+    def once_with(self, content: bytes) -> Once:
+        """The same for a request whose body says `content`, however it is written."""
         key = self.header(b"idempotency-key")
         retries = self.header(b"x-stainless-retry-count")
         what = f"{self.project}\n{self.method}\n{self.path}\n{key or ''}\n".encode("utf-8", "surrogateescape")
-        fingerprint = blake2b(what + (self._body or b""), digest_size=20).hexdigest()
+        fingerprint = blake2b(what + content, digest_size=20).hexdigest()
         return Once(fingerprint, time.time(), retry=retries not in (None, "0"), keyed=key is not None)
 
     async def _json(self) -> bytes:

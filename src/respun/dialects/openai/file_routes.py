@@ -35,7 +35,8 @@ class Files:
     async def create_file(self, call: Call) -> Answer:
         async with form(call, "file", self._ws.largest, self._ws.receive) as given:
             draft = file_requests.file(given.fields, given.filename)
-            return _answer(file_shapes.file(await self._ws.create(call.project, draft, given.incoming)))
+            once = call.once_with(given.content)
+            return _answer(file_shapes.file(await self._ws.create(call.project, draft, given.incoming, once)))
 
     async def get_file(self, call: Call) -> Answer:
         return _answer(file_shapes.file(await self._ws.get(call.project, call.param("file_id"))))
@@ -68,7 +69,8 @@ class Uploads:
     async def add_part(self, call: Call) -> Answer:
         upload = await self._ws.open(call.project, call.param("upload_id"))
         async with form(call, "data", LARGEST_PART, self._ws.receive) as given:
-            return _answer(file_shapes.part(await self._ws.add_part(call.project, upload.id, given.incoming)))
+            once = call.once_with(given.content)
+            return _answer(file_shapes.part(await self._ws.add_part(call.project, upload.id, given.incoming, once)))
 
     async def complete_upload(self, call: Call) -> Answer:
         ident = call.param("upload_id")

@@ -5,8 +5,10 @@ However large the file, no more of it is held than a piece of the connection and
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from hashlib import blake2b
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -21,14 +23,19 @@ _LONGEST_FIELD: Final = 64 * 1024
 _LONGEST_NAME: Final = 1024
 # What fields, headers and boundaries may add to the bytes of the file.
 _AROUND: Final = 1 << 20
+_DIGEST_BYTES: Final = 32
 
 
 class Form(Struct):
-    """The fields by name, and the bytes of the one file with what its sender calls it."""
+    """The fields by name, and the bytes of the one file with what its sender calls it.
+
+    `content` is the same for two forms that say the same: an SDK that sends one again chooses a new boundary.
+    """
 
     fields: dict[str, str]
     incoming: Incoming
     filename: str
+    content: bytes
 
 
 Receive = Callable[[], Awaitable[Incoming]]
@@ -62,6 +69,7 @@ class _Reading:
         self._disposition = b""
         self._into: bytearray | None = None
         self._ended = False
+        self._digest = blake2b(digest_size=_DIGEST_BYTES)
         self._parser = MultipartParser(
             boundary,
             {
@@ -80,6 +88,7 @@ class _Reading:
             self._feed(piece)
             pieces, self._pieces = self._pieces, []
             for each in pieces:
+                self._digest.update(each)
                 await self.incoming.write(each)
         if not self._ended:
             raise _malformed("it ends in the middle of a part")
@@ -88,7 +97,8 @@ class _Reading:
         if self._filename is None:
             raise Problem(f"'{self._field}' is a required property: send it with a filename.", param=self._field)
         fields = {name: _text(bytes(value)) for name, value in self._fields.items()}
-        return Form(fields, self.incoming, self._filename)
+        content = msgspec.json.encode((sorted(fields.items()), self._filename)) + self._digest.digest()
+        return Form(fields, self.incoming, self._filename, content)
 
     def _feed(self, piece: bytes) -> None:
         try:
