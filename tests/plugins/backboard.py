@@ -42,9 +42,12 @@ async def at_home(
     model: Provider,
     settings: Settings | None = None,
     embeddings: Callable[[], Awaitable[Embedder]] | None = None,
+    place: str | None = None,
 ) -> AsyncIterator[str]:
-    """The address of the dialect; its paths begin there, without `/api`. Without `embeddings` words alone decide."""
-    backend = await open_backend(folder / "data")
+    """The address of the dialect; its paths begin there, without `/api`. Without `embeddings` words alone decide.
+
+    `place` is a store to open; without it there is one in the folder."""
+    backend = await open_backend(place or folder / "data")
     engine = Engine(backend, Turns(backend, model, lambda name: 8192, len), Clock(), _SETTINGS)
     await engine.start()
     blobs = DiskBlobs(folder / "blobs", lambda: token_hex(16))

@@ -93,3 +93,12 @@ def postgres_url(postgres: PostgresDatabases) -> Iterator[Callable[[], str]]:
     yield make
     for url in made:
         postgres.drop(url)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where an empty store can be opened, and opened again: a test that asks for it runs on both databases."""
+    if request.param == "sqlite":
+        return str(tmp_path / "data")
+    make: Callable[[], str] = request.getfixturevalue("postgres_url")
+    return make()

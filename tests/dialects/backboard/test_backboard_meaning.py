@@ -35,12 +35,12 @@ class Meanings:
 
 
 @pytest_asyncio.fixture
-async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+async def http(tmp_path: Path, place: str) -> AsyncIterator[httpx.AsyncClient]:
     async def make() -> Meanings:
         return Meanings()
 
     async with (
-        at_home(tmp_path, Scripted(), embeddings=make) as url,
+        at_home(tmp_path, Scripted(), embeddings=make, place=place) as url,
         httpx.AsyncClient(base_url=url, timeout=20) as client,
     ):
         yield client

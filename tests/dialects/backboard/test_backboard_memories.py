@@ -39,8 +39,11 @@ def model() -> Scripted:
 
 
 @pytest_asyncio.fixture
-async def client(tmp_path: Path, model: Scripted) -> AsyncIterator[BackboardClient]:
-    async with at_home(tmp_path, model) as origin, BackboardClient(api_key="none", base_url=origin) as client:
+async def client(tmp_path: Path, model: Scripted, place: str) -> AsyncIterator[BackboardClient]:
+    async with (
+        at_home(tmp_path, model, place=place) as origin,
+        BackboardClient(api_key="none", base_url=origin) as client,
+    ):
         yield client
 
 
