@@ -1,7 +1,7 @@
 """What a kill costs: a storm of clients through many kills, and how soon 1,000 interrupted runs go on.
 
-Run: python bench/kill.py [--kills 1000] [--runs 1000] [--seed 1]. Exits with 1 when a promise was broken or recovery
-took more than 5 s from the start of the process.
+Run: python bench/kill.py [--kills 1000] [--runs 1000] [--seed 1] [--folder DIR]. Exits with 1 when a promise was broken
+or recovery took more than 5 s from the start of the process. What the servers said and stored stays in DIR.
 """
 
 import argparse
@@ -72,9 +72,12 @@ def main() -> None:
     options.add_argument("--kills", type=int, default=1000)
     options.add_argument("--runs", type=int, default=1000)
     options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--folder", type=Path)
     chosen = options.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        kept = asyncio.run(measure(Path(folder), chosen.kills, chosen.runs, chosen.seed))
+    with tempfile.TemporaryDirectory() as passing:
+        folder = chosen.folder or Path(passing)
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = asyncio.run(measure(folder, chosen.kills, chosen.runs, chosen.seed))
     sys.exit(0 if kept else 1)
 
 

@@ -144,7 +144,7 @@ class Config(Struct, frozen=True, kw_only=True):
         _is("Runs", "What a second run on a thread does: is refused as at OpenAI, waits, or cancels the first."),
     ] = "reject"
     max_turns: Annotated[int, _is("Runs", "Model calls in one run, at most.", ge=1, le=1000)] = 50
-    max_concurrent_runs: Annotated[int, _is("Runs", "Runs that this server drives at once.", ge=1, le=10_000)] = 256
+    max_concurrent_runs: Annotated[int, _is("Runs", "Runs that this server drives at once.", ge=1, le=10_000)] = 2_000
     lease_seconds: Annotated[
         float, _is("Runs", "How long a run stays with a server that went silent.", gt=0, le=3600)
     ] = 30.0

@@ -172,3 +172,19 @@ async def test_many_that_interrupt_leave_one_to_finish(here: World) -> None:
     ended = await asyncio.gather(*(here.ended(run) for run in runs))
     assert {run.status for run in ended} <= {"completed", "cancelled"}
     assert (await here.ended(await here.start("@say Free.", thread))).status == "completed"
+
+
+async def test_a_run_that_interrupts_is_never_left_behind_one_that_hangs(here: World) -> None:
+    """Both come to a free thread at the same moment, and see that nobody is there."""
+
+    async def pair() -> None:
+        thread = await here.thread()
+        _, mine = await asyncio.gather(
+            here.start("@hang", thread),
+            here.start("@say Mine.", thread, when_busy="interrupt"),
+            return_exceptions=True,
+        )
+        assert isinstance(mine, Run)
+        assert (await here.ended(mine)).status == "completed"
+
+    await asyncio.gather(*(pair() for _ in range(20)))

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import msgspec
 import pytest_asyncio
@@ -12,10 +13,15 @@ from engine.world import QUICK, World, streamed_texts, until, world
 from respun.core.events import RunResumed
 from respun.core.fold import replay
 from respun.core.runs import Run
+from respun.engine.bus import Bus
 from respun.engine.engine import EngineSettings
+from respun.engine.follow import follow
 from respun.providers.scripted import Scripted
 from respun.store import runs
+from respun.store.backend import Backend, Row, Tx, Unit, Value
+from respun.store.statements import Statement
 
+T = TypeVar("T")
 # A worker that is dead to the others: it does not renew its lease.
 SILENT = EngineSettings(lease=0.8, heartbeat=3600, sweep=3600, flush=0.02)
 
@@ -24,6 +30,31 @@ SILENT = EngineSettings(lease=0.8, heartbeat=3600, sweep=3600, flush=0.02)
 class Two:
     here: World
     there: World
+
+
+class Reader(Backend):
+    """A backend that counts the rows of lists that are read through it."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.rows = 0
+        self._backend = backend
+
+    async def read(self, unit: Unit[T]) -> T:
+        return await self._backend.read(lambda tx: unit(Counted(tx, self)))
+
+
+class Counted(Tx):
+    def __init__(self, tx: Tx, reader: Reader) -> None:
+        self._tx = tx
+        self._reader = reader
+
+    async def one(self, statement: Statement, /, **given: Value) -> Row | None:
+        return await self._tx.one(statement, **given)
+
+    async def all(self, statement: Statement, /, **given: Value) -> list[Row]:
+        rows = await self._tx.all(statement, **given)
+        self._reader.rows += len(rows)
+        return rows
 
 
 @pytest_asyncio.fixture
@@ -56,6 +87,17 @@ async def test_a_run_that_takes_longer_than_a_lease_stays_with_its_worker(two: T
     heard = await two.here.listen(run)
     assert not any(isinstance(one.event, RunResumed) for one in heard)
     assert (await two.here.ended(run)).status == "completed"
+
+
+async def test_a_listener_that_is_ahead_of_a_run_driven_there_reads_each_row_once(two: Two) -> None:
+    run = await two.there.start("@delay 0.01\n@say " + "word " * 60)
+    reader = Reader(two.here.backend)
+    heard = [one async for batch in follow(reader, Bus(), run, 1 << 40) for one in batch]
+    ended = await two.here.get(run)
+    assert ended.done
+    assert not heard
+    stored = await two.here.backend.read(lambda tx: runs.events(tx, ended))
+    assert reader.rows == len(stored) > 5
 
 
 async def test_outputs_given_here_go_on_here(two: Two) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 from respun.core.events import AnyEvent
 from respun.core.runs import Run
 
-_KEPT: Final = 8
+_KEPT: Final = 2
 """Stored events that stay for listeners about to read them."""
 
 

@@ -147,7 +147,7 @@ class Chooser:
         before = wanted.before or (await _before(tx, wanted) if overflows else WindowState())
         digest = beyond.digest.tokens if beyond.digest else 0
         ask = Ask(wanted.budget, wanted.strategy, before, wanted.query, digest)
-        index, first = self._index(tx, known, newest)
+        index, first = self._index(tx, known, newest, spoken=overflows)
         outcome = await fit(ask, Meant(index, beyond.meaning.near) if beyond.meaning else index)
         messages: dict[int, chat.ChatMessage] = {}
         names: dict[int, str] = {}
@@ -163,8 +163,9 @@ class Chooser:
                 names.update(loaded.names)
         return _Read(known, newest, outcome, messages, names, before)
 
-    def _index(self, tx: Tx, known: Known | None, newest: Newest) -> tuple[Joined, int]:
-        language = known.language if known else _language(newest.items)
+    def _index(self, tx: Tx, known: Known | None, newest: Newest, *, spoken: bool) -> tuple[Joined, int]:
+        """`spoken`: the words count. Where all of a thread fits nobody asks for them, nor for their language."""
+        language = known.language if known else _language(newest.items if spoken else ())
         first = (known.last if known else 0) + newest.missing + 1
         said = [item.said for item in newest.items]
         recent = Recent(said, newest.tokens, self._count, language, first)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from respun.core.events import RunCreated
@@ -31,12 +32,13 @@ async def follow(backend: Backend, bus: Bus, run: Run, after: int = 0) -> AsyncI
                 after = known.number
                 yield batch
         else:
-            batch, more = await backend.read(lambda tx: _some(tx, run, after, known))  # noqa: B023
-            if batch:
-                run = known = batch[-1].after
-                after = known.number
-                yield batch
-            if more:
+            page = await backend.read(lambda tx: _some(tx, run, after, known))  # noqa: B023
+            known = page.last or known
+            run = known or run
+            if page.shown:
+                after = run.number
+                yield page.shown
+            if page.more:
                 continue
         if run.done or (run.status == "requires_action" and run.number <= after):
             return
@@ -54,11 +56,20 @@ async def stored(tx: Tx, run: Run, after: int, known: Run | None = None) -> list
     return list(_unfold(await runs.events(tx, run, known.number if known else 0), after, known))
 
 
-async def _some(tx: Tx, run: Run, after: int, known: Run | None) -> tuple[list[Happening], bool]:
-    """The first of them, and whether there may be more: a long run is never in memory whole."""
-    limit = _ROWS if known or not after else None
-    rows = await runs.events(tx, run, known.number if known else 0, limit)
-    return list(_unfold(rows, after, known)), len(rows) == limit
+class _Page(Struct, frozen=True):
+    """`last` is the run behind the last event that was read, from which reading goes on; `more`: there may be more."""
+
+    shown: Sequence[Happening]
+    last: Run | None
+    more: bool
+
+
+async def _some(tx: Tx, run: Run, after: int, known: Run | None) -> _Page:
+    """The first of them: a long run is never in memory whole, and none is read twice."""
+    rows = await runs.events(tx, run, known.number if known else 0, _ROWS)
+    read = list(_unfold(rows, 0, known))
+    shown = [one for one in read if one.number > after]
+    return _Page(shown, read[-1].after if read else None, len(rows) == _ROWS)
 
 
 def _unfold(rows: Iterable[runs.Stored], after: int, before: Run | None) -> Iterator[Happening]:

@@ -50,6 +50,7 @@ class Exchange:
         self._response: ClientResponse | None = None
         self._watch = Watch(self._abort)
         self._patience = upstream.timeouts.first_byte if upstream.streaming else upstream.timeouts.total
+        self._streams = upstream.streaming
 
     async def open(self, session: "ClientSession") -> None:
         """Sends the request and waits for a good status. Raises `Failed`."""
@@ -61,6 +62,7 @@ class Exchange:
                 self._response = await session.post(url, data=self.body, headers=headers, allow_redirects=False)
                 if self._response.status != 200:
                     await self._refuse(self._response)
+            self._streams = self._streams and self._response.content_type != "application/json"
         except aiohttp.ConnectionTimeoutError:
             seconds = self._upstream.timeouts.connect
             raise Failed(self._report.unreachable(f"no connection within {seconds:g} seconds")) from None
@@ -73,9 +75,9 @@ class Exchange:
         """News of the next network read; may be empty. After the batch that ends with `Finished`, `done` is true."""
         assert self._response is not None
         try:
-            if not self._upstream.streaming or self._response.content_type == "application/json":
-                return await self._read_whole(self._response)
-            return await self._read_stream(self._response.content)
+            if self._streams:
+                return await self._read_stream(self._response.content)
+            return await self._read_whole(self._response)
         except BadAnswer as error:
             raise Failed(self._report.broken(str(error))) from None
         except EventTooLarge as error:

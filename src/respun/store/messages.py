@@ -19,14 +19,22 @@ _sql: Final = load("messages")
 _ABOVE_ALL: Final = 1 << 62
 
 
-async def lock(tx: Tx, project: str, thread: str) -> None:
-    """Hold the thread for this transaction; refuse what is no thread of this project."""
-    await _take_positions(tx, project, thread, 0)
+async def lock(tx: Tx, project: str, thread: str, places: int = 0) -> int:
+    """Hold the thread for this transaction; refuse what is no thread of this project.
+
+    The last of the `places` that are taken for new messages; those not used must be given back by a negative number.
+    """
+    return await _take_positions(tx, project, thread, places)
 
 
 async def append(tx: Tx, project: str, thread: str, drafts: Sequence[Message]) -> tuple[Message, ...]:
     """Store messages behind the last one of the thread; they come back with their positions."""
-    first = await _take_positions(tx, project, thread, len(drafts)) - len(drafts) + 1
+    return await put_in_places(tx, thread, drafts, await _take_positions(tx, project, thread, len(drafts)))
+
+
+async def put_in_places(tx: Tx, thread: str, drafts: Sequence[Message], last: int) -> tuple[Message, ...]:
+    """The same in places that `lock` has taken for them."""
+    first = last - len(drafts) + 1
     stored = tuple(replace(draft, position=first + offset) for offset, draft in enumerate(drafts))
     for message in stored:
         await _insert(tx, message)
@@ -40,10 +48,13 @@ async def get(tx: Tx, thread: str, ident: str) -> Message:
 
 
 async def change(tx: Tx, thread: str, ident: str, changed: Callable[[Message], Message]) -> Message:
-    row = await _found(tx, thread, ident)
+    return await _change(tx, await _found(tx, thread, ident), changed)
+
+
+async def _change(tx: Tx, row: Row, changed: Callable[[Message], Message]) -> Message:
     before = _message(row)
     message = changed(before)
-    await tx.run(_sql.update, id=ident, thread=thread, body=text_of(message))
+    await tx.run(_sql.update, id=before.id, thread=before.thread, body=text_of(message))
     if message.text != before.text:
         await _forget(tx, row["seq"], before)
         await _index(tx, row["seq"], message)
@@ -57,8 +68,8 @@ async def put(tx: Tx, project: str, message: Message) -> None:
 
     Nothing, if the thread was deleted under its run.
     """
-    if await tx.one(_sql.get, id=message.id, thread=message.thread) is not None:
-        await change(tx, message.thread, message.id, lambda before: replace(message, position=before.position))
+    if (row := await tx.one(_sql.get, id=message.id, thread=message.thread)) is not None:
+        await _change(tx, row, lambda before: replace(message, position=before.position))
     elif row := await tx.one(_sql.take_positions, thread=message.thread, project=project, count=1):
         await _insert(tx, replace(message, position=row["last_position"]))
 

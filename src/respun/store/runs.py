@@ -6,6 +6,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from respun.core.assistants import Assistant
 from respun.core.events import AnyEvent, RunCreated
 from respun.core.fold import replay
 from respun.core.pages import Page, PageRequest
@@ -13,7 +14,7 @@ from respun.core.problems import no_such
 from respun.core.runs import Plan, Run, Step
 from respun.store import messages
 from respun.store.backend import Row, Tx
-from respun.store.codec import text_of, to_events, to_plan, to_run, to_step
+from respun.store.codec import text_of, to_assistant, to_events, to_plan, to_run, to_step
 from respun.store.paging import page, place_in
 from respun.store.statements import load
 
@@ -45,6 +46,23 @@ async def active(tx: Tx, thread: str) -> str | None:
     """The id of the run that holds the thread."""
     row = await tx.one(_sql.active, thread=thread)
     return row["id"] if row else None
+
+
+class Scene(Struct, frozen=True):
+    """What a run on a thread begins with; `active` is the id of the run that holds the thread."""
+
+    assistant: Assistant
+    active: str | None
+
+
+async def scene(tx: Tx, project: str, thread: str, assistant: str) -> Scene:
+    """Refuses a thread or an assistant that the project does not have."""
+    row = await tx.one(_sql.scene, thread=thread, assistant=assistant, project=project)
+    if row is None:
+        raise no_such("thread", thread)
+    if row["assistant"] is None:
+        raise no_such("assistant", assistant)
+    return Scene(to_assistant(row["assistant"]), row["active"])
 
 
 async def add(

@@ -94,6 +94,7 @@ async def serve(
 
     `reread` gives the settings as they are now, for SIGHUP; it may raise ConfigError.
     """
+    allow_connections()
     with contextlib.closing(bind(config.host, config.port)) as listener:
         app = await build(config)
         try:
@@ -105,6 +106,17 @@ async def serve(
                 await Server(config, app, lambda: ready(Serving(config, app, port))).serve(sockets=[listener])
         finally:
             await app.shutdown()
+
+
+def allow_connections() -> None:
+    """As many as the system lets this process have: a streamed run holds two, and many systems begin with 1,024."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # macOS calls its limit infinite, and refuses that
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:

@@ -6,8 +6,11 @@ of models, then the table of known models. Anything else gets the default, with 
 
 import asyncio
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from respun import telemetry
 from respun.core.chat import ModelError, Provider
@@ -18,6 +21,16 @@ log: Final = telemetry.log("windows")
 
 _ASK_EVERY: Final = 600.0
 _ASK_AGAIN: Final = 30.0
+
+
+_known = lru_cache(known_window)
+
+
+class _Place(Struct, frozen=True):
+    """Where an upstream is; `tells` whether it says what its models hold."""
+
+    tells: bool = False
+    here: bool = False
 
 
 class Windows:
@@ -32,6 +45,8 @@ class Windows:
     ) -> None:
         self._routes = routes
         self._upstreams = upstreams
+        # Found out once: these are asked for several times a turn.
+        self._places = {name: _Place(_tells(one), _on_this_machine(one)) for name, one in upstreams.items()}
         self._own = own
         self._default = default
         self._told: dict[str, Mapping[str, int | None]] = {}
@@ -43,7 +58,7 @@ class Windows:
 
     async def run(self) -> None:
         while True:
-            asked = [self._ask(name, provider) for name, provider in self._upstreams.items() if _tells(provider)]
+            asked = [self._ask(name, one) for name, one in self._upstreams.items() if self._places[name].tells]
             answered = await asyncio.gather(*asked)
             await asyncio.sleep(_ASK_EVERY if all(answered) else _ASK_AGAIN)
 
@@ -61,11 +76,11 @@ class Windows:
         return choice.window or self._own.get(choice.upstream) or told or self._by_name(choice)
 
     def _by_name(self, choice: Choice) -> int:
-        known = known_window(choice.model)
-        if known is not None and not _on_this_machine(self._upstreams.get(choice.upstream)):
+        known, place = _known(choice.model), self._places.get(choice.upstream, _Place())
+        if known is not None and not place.here:
             return known
         window = min(known or self._default, self._default)
-        asked = choice.upstream in self._told or not _tells(self._upstreams.get(choice.upstream))
+        asked = choice.upstream in self._told or not place.tells
         if asked and choice.upstream != "scripted" and choice.model not in self._warned:
             self._warned.add(choice.model)
             log.warning(
@@ -82,7 +97,7 @@ def _tells(provider: object) -> bool:
     return isinstance(provider, TellsWindows) and not _address(provider).endswith("openai.com")
 
 
-def _on_this_machine(provider: Provider | OnFirstUse | None) -> bool:
+def _on_this_machine(provider: Provider | OnFirstUse) -> bool:
     """Servers of models on a desk are often set to hold far less than the model could, to spare memory."""
     return _address(provider) in ("localhost", "127.0.0.1", "::1")
 

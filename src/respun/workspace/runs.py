@@ -71,31 +71,40 @@ class Runs:
 
         if run := await self._repeated(once, repeated):
             return run
-        assistant = await self._store.read(lambda tx: _load(tx, project, thread, draft.assistant))
+        scene = await self._store.read(lambda tx: runs.scene(tx, project, thread, draft.assistant))
+        assistant = scene.assistant
         drafts = (*new_messages(thread, draft.additional_messages, self._engine.clock), *said)
         uttered = await self._uttered(thread, drafts, wanted=_uses_memory(assistant, draft))
         use = await self._memories.settle(project, assistant, draft.memory, uttered)
         plan = await self._plan(project, assistant, draft, thread, draft.additional_messages)
         created = self._created(thread, assistant, draft, replace(plan, memory=use), None)
 
+        in_the_way: str | None = None
+
         async def prepare(tx: Tx) -> bool:
-            await messages.lock(tx, project, thread)
+            nonlocal in_the_way
+            last = await messages.lock(tx, project, thread, len(drafts))
             if made := await repeated(tx):
                 raise _Repeated(made)
             await effects.note(tx, once, created.run)
-            active = await runs.active(tx, thread)
+            active = in_the_way = await runs.active(tx, thread)
             if active and self._policy(draft) == "reject":
                 raise refuse_second_run(thread, active)
-            if drafts and not active:
-                await messages.append(tx, project, thread, drafts)
+            if drafts and active:
+                await messages.lock(tx, project, thread, -len(drafts))
+            elif drafts:
+                await messages.put_in_places(tx, thread, drafts, last)
                 await self._resources.attach(tx, project, thread, draft.additional_messages)
             await self._memories.note(tx, project, assistant.id, use, uttered, created.run)
             return bool(active)
 
-        if self._policy(draft) != "enqueue":
-            await self._make_room(project, thread, draft)
+        if scene.active and self._policy(draft) != "enqueue":
+            await self._make_room(project, thread, draft, scene.active)
         run = await self._begin(project, created, drafts, prepare)
         self._resources.added(draft.additional_messages)
+        if in_the_way and self._policy(draft) == "interrupt":
+            # Somebody was faster to the thread since it was made free.
+            await self._interrupt(project, thread, in_the_way)
         return run
 
     async def create_with_thread(
@@ -252,14 +261,15 @@ class Runs:
     def _policy(self, draft: RunDraft) -> Literal["reject", "enqueue", "interrupt"]:
         return draft.when_busy or self._rules.when_busy
 
-    async def _make_room(self, project: str, thread: str, draft: RunDraft) -> None:
+    async def _make_room(self, project: str, thread: str, draft: RunDraft, active: str) -> None:
         """Refuse before the model is called for nothing, or cancel the run that is in the way."""
-        active = await self._store.read(lambda tx: runs.active(tx, thread))
-        if not active:
-            return
         if self._policy(draft) == "reject":
             raise refuse_second_run(thread, active)
-        await self._engine.give(project, thread, active, Cancel(), lambda run: None)
+        await self._interrupt(project, thread, active)
+
+    async def _interrupt(self, project: str, thread: str, active: str) -> None:
+        with explained():
+            await self._engine.give(project, thread, active, Cancel(), lambda run: None)
         crash_point("interrupt.given")
 
     async def _plan(
@@ -333,11 +343,6 @@ async def _by_id(tx: Tx, run: str) -> Run:
     if job is None:
         raise no_such("run", run)
     return job.run
-
-
-async def _load(tx: Tx, project: str, thread: str, assistant: str) -> Assistant:
-    await threads.check(tx, project, thread)
-    return await assistants.get(tx, project, assistant)
 
 
 async def _found(tx: Tx, project: str, thread: str, ident: str) -> Run:

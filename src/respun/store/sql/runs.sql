@@ -3,6 +3,14 @@
 select id from runs where thread = :thread and waiting = 0
   and status in ('queued', 'in_progress', 'requires_action', 'cancelling');
 
+-- name: scene
+-- What a new run needs to know, in one look: its assistant, and the run that holds the thread.
+select a.body as assistant, (
+    select r.id from runs r where r.thread = t.id and r.waiting = 0
+      and r.status in ('queued', 'in_progress', 'requires_action', 'cancelling')) as active
+from threads t left join assistants a on a.id = :assistant and a.project = t.project
+where t.id = :thread and t.project = :project;
+
 -- name: insert
 -- The run is driven by the worker that creates it, or waits for any (no owner).
 insert into runs (id, thread, project, assistant, created_at, expires_at, status, number, waiting, owner, lease_until, plan, body)
