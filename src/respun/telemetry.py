@@ -75,6 +75,8 @@ def start(level: Level, form: Format, stream: TextIO | None = None) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("respun").setLevel(level.upper())
+    # A traceback for each connection that can't be opened; whoever asked for it says so in a line.
+    logging.getLogger("asyncpg.pool").setLevel(logging.CRITICAL)
 
 
 class Json(logging.Formatter):

@@ -64,6 +64,15 @@ async def test_tools_are_called_over_several_rounds(here: World) -> None:
     assert sum(step.usage.total for step in steps if step.usage) == run.usage.total
 
 
+async def test_a_run_without_parallel_calls_asks_for_one_at_a_time(here: World) -> None:
+    run = await here.start(f"{TWO_CALLS}\n@then\n@say The end.", parallel_tool_calls=False)
+    waiting = await here.reached(run, "requires_action")
+    assert waiting.calls is not None
+    assert [(call.name, call.arguments) for call in waiting.calls.owed] == [("weather", '{"at": "Rome"}')]
+    await here.submit(waiting)
+    assert (await here.ended(run)).status == "completed"
+
+
 async def _asks_again(here: World, before: Run) -> Run | None:
     run = await here.get(before)
     return run if run.calls and before.calls and run.calls.step != before.calls.step else None

@@ -21,6 +21,7 @@ from respun.engine.bus import Happening
 from respun.engine.clock import Clock
 from respun.engine.embeddings import Embeddings
 from respun.engine.engine import Engine, EngineSettings
+from respun.engine.images import Images
 from respun.engine.library import Library
 from respun.engine.turns import Turns
 from respun.providers.scripted import Scripted
@@ -52,8 +53,12 @@ class World:
 
     async def start(self, script: str, thread: str = "", **given: Any) -> Run:
         """Begin a run whose model does what the script says."""
+        return await self.ask(said(script), thread, **given)
+
+    async def ask(self, message: MessageDraft, thread: str = "", **given: Any) -> Run:
+        """Begin a run with this message."""
         thread = thread or await self.thread()
-        draft = RunDraft(self.assistant, additional_messages=(said(script),), **given)
+        draft = RunDraft(self.assistant, additional_messages=(message,), **given)
         return await self.workspace.runs.create(PROJECT, thread, draft)
 
     async def get(self, run: Run) -> Run:
@@ -104,9 +109,12 @@ async def world(
 ) -> AsyncIterator[World]:
     backend = await open_backend(place)
     model = model or Scripted()
-    engine = Engine(backend, Turns(backend, model, lambda name: 8192, count), Clock(), settings)
     files = TemporaryDirectory()
-    made = World(backend, engine, use_cases(backend, engine, Path(files.name), rules), model, Path(files.name))
+    library = shelves(backend, Path(files.name))
+    turns = Turns(backend, model, lambda name: 8192, count, images=Images(library))
+    engine = Engine(backend, turns, Clock(), settings)
+    workspace = Workspace(backend, engine, _no_models, rules, library=library)
+    made = World(backend, engine, workspace, model, Path(files.name))
     await engine.start()
     try:
         drafted = AssistantDraft(model="scripted", tools=TOOLS)
@@ -119,9 +127,12 @@ async def world(
 
 
 def use_cases(backend: Backend, engine: Engine, folder: Path, rules: RunRules | None = None) -> Workspace:
+    return Workspace(backend, engine, _no_models, rules, library=shelves(backend, folder))
+
+
+def shelves(backend: Backend, folder: Path) -> Library:
     kept = DiskBlobs(folder / "blobs", lambda: token_hex(16))
-    library = Library(backend, kept, Embeddings(_no_embeddings, monotonic), engine.clock, folder / "indexes", count)
-    return Workspace(backend, engine, _no_models, rules, library=library)
+    return Library(backend, kept, Embeddings(_no_embeddings, monotonic), Clock(), folder / "indexes", count)
 
 
 async def _no_embeddings() -> Any:

@@ -195,6 +195,7 @@ async def test_refusals_carry_the_headers_that_every_answer_has(door: Door, back
         assert int(refused.headers[b"openai-processing-ms"]) >= 1
     assert keyless.headers[b"x-should-retry"] == b"false"
     assert silent.headers[b"x-should-retry"] == b"true"
+    assert silent.headers[b"retry-after"] == b"1"
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "::1", "[::1]"])

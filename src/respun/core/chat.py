@@ -27,6 +27,16 @@ class ImagePart(Struct, frozen=True, tag_field="type", tag="image_url"):
     image_url: ImageUrl
 
 
+class ImageFilePart(Struct, frozen=True, tag_field="type", tag="image_file"):
+    """An image by the id of its file. The engine puts its bytes in the place of it: no provider ever sees one."""
+
+    file_id: str
+    detail: str = "auto"
+
+
+ContentPart = TextPart | ImagePart | ImageFilePart
+
+
 class CalledFunction(Struct, frozen=True):
     name: str
     arguments: str
@@ -43,7 +53,7 @@ class SystemMessage(Struct, frozen=True, tag_field="role", tag="system"):
 
 
 class UserMessage(Struct, frozen=True, tag_field="role", tag="user"):
-    content: str | tuple[TextPart | ImagePart, ...]
+    content: str | tuple[ContentPart, ...]
 
 
 class AssistantMessage(Struct, frozen=True, tag_field="role", tag="assistant", omit_defaults=True):

@@ -212,6 +212,9 @@ def _reasoning(run: Run, given: chat.ReasoningDelta, fresh: Fresh) -> Events:
 def _call(run: Run, given: chat.ToolCallDelta, fresh: Fresh) -> Events:
     if not _listens(run):
         return ()
+    if given.index and not run.plan.parallel_tool_calls:
+        # Not every upstream keeps to one call at a time; what it still needs it asks for in its next turn.
+        return ()
     facts: list[AnyEvent] = []
     if run.message:
         facts.append(_end_message(run.message, fresh, None, None))

@@ -42,6 +42,8 @@ class Chores:
         while True:
             try:
                 await chore()
+            except StoreError as error:
+                log.warning("a chore of the engine begins again", error=str(error))
             except Exception as fault:
                 log.error("a chore of the engine begins again", cause=fault)
             await asyncio.sleep(self._held.settings.sweep)

@@ -67,7 +67,7 @@ class Lost(Exception):
 class Performer(Protocol):
     """Does the work a run wants done."""
 
-    def call_model(self, run: Run, take: Callable[[Sequence[Input]], Awaitable[None]]) -> Awaitable[None]:
+    def call_model(self, project: str, run: Run, take: Callable[[Sequence[Input]], Awaitable[None]]) -> Awaitable[None]:
         """Make one model call, hand over its news as they come, and end with a last one."""
         ...
 
@@ -263,7 +263,7 @@ class Driver:
                 await self.give((Stopped(),))
             case CallModel():
                 crash_point("model.before")
-                await self._shop.performer.call_model(self.run, self._take)
+                await self._shop.performer.call_model(self.project, self.run, self._take)
                 crash_point("model.after")
             case CallTools(calls):
                 await self.give((await self._outputs(calls),))

@@ -172,7 +172,7 @@ def cost_of(message: chat.ChatMessage, count: Count) -> int:
     calls = message.tool_calls if isinstance(message, chat.AssistantMessage) and message.tool_calls else ()
     asked = sum(len(call.function.arguments.encode()) // 4 + _NAME_TOKENS for call in calls)
     parts = message.content if isinstance(message.content, tuple) else ()
-    images = sum(isinstance(part, chat.ImagePart) for part in parts)
+    images = sum(isinstance(part, chat.ImagePart | chat.ImageFilePart) for part in parts)
     return count(text_of(message)) + FRAME_TOKENS + asked + images * IMAGE_TOKENS
 
 

@@ -14,7 +14,7 @@ from respun.core.assistants import (
 )
 from respun.core.recall import told
 from respun.core.runs import NamedToolChoice, Plan, Run, Step
-from respun.core.threads import ImageLink, Message, Text
+from respun.core.threads import ImageFile, ImageLink, Message, Refusal, Text
 
 
 def of_message(message: Message) -> chat.ChatMessage | None:
@@ -22,10 +22,9 @@ def of_message(message: Message) -> chat.ChatMessage | None:
     if message.role == "assistant":
         text = message.text
         return chat.AssistantMessage(text) if text and message.status != "in_progress" else None
-    parts = [part for part in message.content if isinstance(part, ImageLink)]
-    if not parts:
+    if not any(isinstance(part, ImageLink | ImageFile) for part in message.content):
         return chat.UserMessage(message.text)
-    return chat.UserMessage(tuple(_part(part) for part in message.content if isinstance(part, Text | ImageLink)))
+    return chat.UserMessage(tuple(_part(part) for part in message.content if not isinstance(part, Refusal)))
 
 
 def instructions(plan: Plan) -> str:
@@ -101,10 +100,14 @@ def asked(step: Step, text: str | None) -> chat.AssistantMessage:
     return chat.AssistantMessage(text, calls)
 
 
-def _part(part: Text | ImageLink) -> chat.TextPart | chat.ImagePart:
-    if isinstance(part, Text):
-        return chat.TextPart(part.value)
-    return chat.ImagePart(chat.ImageUrl(part.url, part.detail))
+def _part(part: Text | ImageLink | ImageFile) -> chat.ContentPart:
+    match part:
+        case Text(value=value):
+            return chat.TextPart(value)
+        case ImageLink(url=url, detail=detail):
+            return chat.ImagePart(chat.ImageUrl(url, detail))
+        case ImageFile(file=file, detail=detail):
+            return chat.ImageFilePart(file, detail)
 
 
 def _tool(tool: FunctionTool) -> chat.ChatTool:

@@ -24,6 +24,7 @@ from respun.engine.clock import Clock
 from respun.engine.context import Chooser
 from respun.engine.digests import Digests
 from respun.engine.embeddings import Embeddings
+from respun.engine.images import Images
 from respun.engine.indexing import Indexing
 from respun.engine.meanings import Meanings
 from respun.engine.prompts import AutoStrategy, Prepared, Prompts, Turn
@@ -48,13 +49,14 @@ _CODES: Final[dict[chat.ModelErrorKind, ErrorCode]] = {
 class Recollection(Struct, frozen=True):
     """How runs recall beyond words where they say nothing of it. `embeddings`: the model that vectors are made with.
 
-    `patience`: seconds that a run waits for what its question is near to.
+    `patience`: seconds that a run waits for what its question is near to; `auto`: what the strategy of that name means.
     """
 
     embeddings: Embeddings | None = None
     vectors: bool = False
     digest: bool = False
     patience: float = 1.5
+    auto: AutoStrategy = "balanced"
 
 
 class TooLong(Exception):
@@ -64,8 +66,8 @@ class TooLong(Exception):
 class Turns:
     """Makes model calls. `window` is a model's context in tokens, `count` counts tokens where an upstream doesn't.
 
-    `indexing.run` is a chore of the server's; `auto` is what the strategy of that name means here. A model that
-    doesn't choose its tools well (`chooses_tools`) is given what the files say before it is asked.
+    `indexing.run` is a chore of the server's. A model that doesn't choose its tools well (`chooses_tools`) is given
+    what the files say before it is asked. Without `images`, those that are files are not shown.
     """
 
     def __init__(
@@ -75,14 +77,15 @@ class Turns:
         window: Callable[[str], int],
         count: Callable[[str], int],
         tools: Tools | None = None,
-        auto: AutoStrategy = "balanced",
         chooses_tools: Callable[[str], bool] = lambda model: True,
         recollection: Recollection = Recollection(),  # noqa: B008 frozen
+        images: Images | None = None,
     ) -> None:
         self._backend = backend
         self._provider = provider
         self._count = count
         self._chooses_tools = chooses_tools
+        self._images = images
         self.tools = tools or Tools()
         self._unstored: dict[str, tuple[Message, ...]] = {}
         self.indexing = Indexing(backend, count)
@@ -91,7 +94,7 @@ class Turns:
         self.digests = Digests(backend, provider, window, count, clock, clock.uuid().hex)
         self.chooser = Chooser(backend, self.indexing, count, perf_counter, self.meanings, self.digests)
         defaults = {"vectors": recollection.vectors, "digest": recollection.digest}
-        self.prompts = Prompts(backend, self.chooser, window, count, auto, defaults)
+        self.prompts = Prompts(backend, self.chooser, window, count, recollection.auto, defaults)
 
     @property
     def provider(self) -> chat.Provider:
@@ -104,7 +107,7 @@ class Turns:
     def forget(self, run: str) -> None:
         self._unstored.pop(run, None)
 
-    async def call_model(self, run: Run, take: Take) -> None:
+    async def call_model(self, project: str, run: Run, take: Take) -> None:
         steps = await self._steps(run) if run.turn else ()
         drafts = self._unstored.pop(run.id, ())
         if self._wants_search_first(run):
@@ -113,14 +116,20 @@ class Turns:
         turn = Turn(run, drafts, steps, self.tools.offers(run))
         try:
             try:
-                await self._stream(turn, await self.prompts.prepare(turn), take)
+                await self._stream(turn, await self._prepared(project, turn), take)
             except TooLong:
                 # Once more with less: the model counts more tokens than we do.
                 self.prompts.shrink(run.plan.model)
-                await self._stream(turn, await self.prompts.prepare(turn, anew=True), take, last=True)
+                await self._stream(turn, await self._prepared(project, turn, anew=True), take, last=True)
         except chat.ModelError as error:
             log.warning("model call failed", run=run.id, kind=error.kind, error=error.message)
             await take((ModelFailed(RunError(_CODES.get(error.kind, "server_error"), error.message)),))
+
+    async def _prepared(self, project: str, turn: Turn, *, anew: bool = False) -> Prepared | Input:
+        prepared = await self.prompts.prepare(turn, anew=anew)
+        if not isinstance(prepared, Prepared) or self._images is None:
+            return prepared
+        return replace(prepared, request=await self._images.shown(project, prepared.request))
 
     def _wants_search_first(self, run: Run) -> bool:
         if run.turn or run.plan.tool_choice == "none" or self._chooses_tools(run.plan.model):

@@ -16,6 +16,7 @@ from respun.core.chat import (
     ChatTool,
     ModelRequest,
     SystemMessage,
+    TextPart,
     ToolChoice,
     UserMessage,
 )
@@ -38,6 +39,8 @@ class Capabilities(Struct, frozen=True):
     """False: a wished JSON schema is put in words, and only `json_object` is asked for."""
     json_object: bool = True
     """False: that is put in words, too."""
+    images: bool = True
+    """False: a model of text alone; it is told in words where an image stood."""
 
 
 def expected_of(base_url: str) -> Capabilities:
@@ -77,6 +80,7 @@ class _Body(Struct, omit_defaults=True):
     prompt_cache_key: str | None = None
 
 
+_UNSEEN: Final = "[An image, which you can't see.]"
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -97,7 +101,15 @@ def body_of(request: ModelRequest, known: Capabilities, *, stream: bool) -> byte
     if known.prompt_cache_key:
         body.prompt_cache_key = request.prompt_cache_key
     _set_format(body, request.response_format, known)
+    if not known.images:
+        body.messages = tuple(_without_images(message) for message in body.messages)
     return _encode(body)
+
+
+def _without_images(message: ChatMessage | _Marked) -> ChatMessage | _Marked:
+    if not isinstance(message, UserMessage) or isinstance(message.content, str):
+        return message
+    return UserMessage("\n".join(part.text if isinstance(part, TextPart) else _UNSEEN for part in message.content))
 
 
 def _marked(request: ModelRequest) -> tuple[ChatMessage | _Marked, ...]:
@@ -152,6 +164,8 @@ def learn(known: Capabilities, sent: bytes, complaint: Complaint) -> Capabilitie
         return msgspec.structs.replace(known, json_schema=False)
     if known.json_object and b'"type":"json_object"' in sent and _names(text, "json_object|response_format"):
         return msgspec.structs.replace(known, json_object=False)
+    if known.images and b'"type":"image_url"' in sent and _names(text, "images?|image_url|multimodal|vision"):
+        return msgspec.structs.replace(known, images=False)
     return _renamed_limit(known, sent, text)
 
 

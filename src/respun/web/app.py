@@ -28,6 +28,7 @@ from respun.engine.clock import Clock
 from respun.engine.code_interpreter import CodeInterpreter
 from respun.engine.embeddings import Embeddings
 from respun.engine.engine import Engine, EngineSettings
+from respun.engine.images import Images
 from respun.engine.ingest import IngestSettings
 from respun.engine.library import Library, LibrarySettings
 from respun.engine.search_tool import SearchTool
@@ -86,8 +87,10 @@ class App:
             self._count,
             self._tools(),
             chooses_tools=self._switch.chooses_tools,
-            auto=config.auto_strategy,
-            recollection=Recollection(embeddings, config.context_vectors, config.context_digest),
+            recollection=Recollection(
+                embeddings, config.context_vectors, config.context_digest, auto=config.auto_strategy
+            ),
+            images=Images(self._library),
         )
         self._engine = Engine(backend, turns, clock, _engine_settings(config))
         self.workspace = Workspace(

@@ -27,6 +27,7 @@ from respun.store import keys
 from respun.store.backend import Backend
 from respun.store.keys import Key
 from respun.web.auth import PROJECT, is_loopback
+from respun.web.protocol import BoundedProtocol
 
 log: Final = telemetry.log("server")
 
@@ -179,7 +180,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=BoundedProtocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -140,5 +140,7 @@ def connect(socket: str, key: str) -> ChatProvider:
         return UnixConnector(socket, force_close=True)
 
     wait = Timeouts(first_byte=_EMBEDDED_SECONDS, idle=_EMBEDDED_SECONDS, total=_EMBEDDED_SECONDS)
-    upstream = Upstream("http://embedded.localhost/v1", api_key=key, timeouts=wait, retries=0)
+    upstream = Upstream(
+        "http://embedded.localhost/v1", api_key=key, timeouts=wait, retries=0, capabilities=Capabilities(images=False)
+    )
     return ChatProvider(upstream, connector=connector)

@@ -14,7 +14,7 @@ from respun.core.chat import (
     AssistantMessage,
     ChatMessage,
     ChatToolCall,
-    ImagePart,
+    ContentPart,
     SystemMessage,
     TextPart,
     ToolMessage,
@@ -146,5 +146,5 @@ def _headed(block: str, message: ChatMessage | None) -> UserMessage:
         return UserMessage(block)
     if isinstance(message.content, str):
         return UserMessage(f"{block}\n\n{message.content}")
-    parts: tuple[TextPart | ImagePart, ...] = (TextPart(block), *message.content)
+    parts: tuple[ContentPart, ...] = (TextPart(block), *message.content)
     return UserMessage(parts)

@@ -22,6 +22,8 @@ from respun.dialects.openai.queries import Query, read
 log: Final = telemetry.log("dialects.openai")
 
 _JSON: Final = b"application/json"
+_SOON: Final = b"1"
+"""Seconds: what is unavailable is a store that is lost or busy, which comes back by itself."""
 _MOST_SHOWN: Final = 256
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -269,7 +271,8 @@ async def refuse(call: Call, problem: Problem, send: Send, *, status: int | None
     body = call.dialect.error_body(problem, Refused(code, call.path, call.request_id))
     again = problems.should_retry(problem)
     retry = () if again is None else ((b"x-should-retry", again),)
-    await _send(call, code, body, (*retry, *more), send)
+    later = ((b"retry-after", _SOON),) if code == 503 else ()
+    await _send(call, code, body, (*retry, *later, *more), send)
 
 
 async def _send(call: Call, status: int, body: bytes, more: Any, send: Send) -> None:
