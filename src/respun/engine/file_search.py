@@ -1,14 +1,23 @@
 """Search the vector stores of a project: the one entry for the search endpoint and for the tool of runs."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
 from respun import telemetry
 from respun.core.problems import Problem
-from respun.core.vector_stores import Passage, Passages, Question, Reason, StoreFile, VectorStore, refuse_expired
+from respun.core.vector_stores import (
+    Counted,
+    Passage,
+    Passages,
+    Question,
+    Reason,
+    StoreFile,
+    VectorStore,
+    refuse_expired,
+)
 from respun.engine.clock import Clock
 from respun.engine.embeddings import WORDS_ONLY, Embeddings
 from respun.engine.indexes import Indexes
@@ -61,18 +70,29 @@ class FileSearch:
 
     async def wait_ready(self, project: str, stores: Sequence[str], seconds: float) -> bool:
         """Wait until nothing is being read into the stores, so long at most; whether it is so (contract section 4)."""
+        return await self._wait(project, stores, seconds, lambda store: store.status != "in_progress")
+
+    async def wait_begun(self, project: str, stores: Sequence[str], seconds: float) -> bool:
+        """Wait until each store has a file to search, or none to come."""
+
+        def begun(store: Counted) -> bool:
+            return store.status != "in_progress" or store.counts.completed > 0
+
+        return await self._wait(project, stores, seconds, begun)
+
+    async def _wait(self, project: str, stores: Sequence[str], seconds: float, fits: Callable[[Counted], bool]) -> bool:
         until = self._clock.now + seconds
         while True:
-            if await self._backend.read(lambda tx: self._ready(tx, project, stores)):
+            if await self._backend.read(lambda tx: self._all(tx, project, stores, fits)):
                 return True
             if self._clock.now >= until:
                 return False
             await asyncio.sleep(_LOOK_SECONDS)
 
-    async def _ready(self, tx: Tx, project: str, stores: Sequence[str]) -> bool:
+    async def _all(self, tx: Tx, project: str, stores: Sequence[str], fits: Callable[[Counted], bool]) -> bool:
         for ident in stores:
             store = await vector_stores.get(tx, project, ident)
-            if (await vector_stores.shown(tx, store, self._clock.now)).status == "in_progress":
+            if not fits(await vector_stores.shown(tx, store, self._clock.now)):
                 return False
         return True
 

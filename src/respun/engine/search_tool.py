@@ -26,6 +26,8 @@ _SMALL: Final = 2_000
 _SMALL_RESULTS: Final = 3
 _SMALL_PASSAGE: Final = 300
 _WAIT: Final = 60.0
+_WAIT_OF_NEW: Final = 5.0
+"""OpenAI does not wait for an assistant's store. One that was just made, and would be empty, is worth a moment."""
 _INGESTING: Final = "Some files of this conversation are still being read; what follows does not cover them yet."
 _HOW_TO_CITE: Final = (
     "Answer from these passages where they help. Behind each statement taken from one, copy its marker as it stands, "
@@ -59,6 +61,8 @@ class Search(Protocol):
 
     async def wait_ready(self, project: str, stores: tuple[str, ...], seconds: float) -> bool: ...
 
+    async def wait_begun(self, project: str, stores: tuple[str, ...], seconds: float) -> bool: ...
+
 
 class SearchTool:
     """`window` is a model's context in tokens, `count` counts tokens of a text.
@@ -89,10 +93,12 @@ class SearchTool:
     async def call(self, project: str, run: Run, call: ToolCall) -> Output:
         thread = await self._backend.read(lambda tx: threads.get(tx, project, run.thread))
         of_thread = thread.tool_resources.vector_stores or ()
-        stores = tuple(dict.fromkeys((*(run.plan.tool_resources.vector_stores or ()), *of_thread)))
+        of_assistant = run.plan.tool_resources.vector_stores or ()
+        stores = tuple(dict.fromkeys((*of_assistant, *of_thread)))
         if not stores:
             return Output(call.id, "There are no files to search.", {"results": []})
         whole = await self._search.wait_ready(project, of_thread, _WAIT)
+        await self._search.wait_begun(project, of_assistant, _WAIT_OF_NEW)
         options = _options(run)
         found = await self._found(project, run, stores, of_thread, _question(call, options))
         return self._answer(run, call, found, options, whole)

@@ -82,6 +82,38 @@ def test_a_console_chat_that_streams(aiml: OpenAI):
     assert "".join(console.shown) == "assistant > Warm and cold."
 
 
+def test_a_guide_that_asks_a_file_shows_where_an_answer_stands(aiml: OpenAI):
+    file = aiml.files.create(file=("recipes.txt", b"Dough for pizza rests for two days."), purpose="assistants")
+    stores: Any = {"file_search": {"vector_stores": [{"file_ids": [file.id]}]}}
+    bot = aiml.beta.assistants.create(model="gpt-4o", tools=[{"type": "file_search"}], tool_resources=stores)
+    asked = '@call file_search {"queries": ["pizza dough"]}\n@then\n@say Two days【0:0†recipes.txt】.'
+    thread = aiml.beta.threads.create(messages=[{"role": "user", "content": asked}])
+    console = Console()
+    with aiml.beta.threads.runs.stream(thread_id=thread.id, assistant_id=bot.id, event_handler=console) as stream:
+        stream.until_done()
+    assert "".join(console.shown) == "file_search > assistant > Two days【0:0†recipes.txt】."
+    (note,) = aiml.beta.threads.messages.list(thread.id, limit=1).data[0].content[0].text.annotations  # type: ignore[union-attr]
+    assert note.file_citation.file_id == file.id  # type: ignore[union-attr]
+    assert aiml.files.retrieve(file.id).filename == "recipes.txt"
+    assert aiml.files.delete(file.id).deleted
+
+
+def test_a_thread_over_the_window_is_shortened_smartly_and_nothing_is_lost(aiml: OpenAI, http: httpx.Client):
+    bot = aiml.beta.assistants.create(model="gpt-4o")
+    thread = aiml.beta.threads.create()
+    said = ["Remember the vault: its code is 4711.", *(f"Day {day}: " + "rain and wind " * 40 for day in range(60))]
+    ids = [aiml.beta.threads.messages.create(thread.id, role="user", content=each).id for each in said]
+    aiml.beta.threads.messages.create(thread.id, role="user", content="Which code opens the vault?")
+    run: Any = aiml.beta.threads.runs.create_and_poll(
+        thread_id=thread.id, assistant_id=bot.id, max_prompt_tokens=2000, poll_interval_ms=20
+    )
+    assert (run.status, run.truncation_strategy.type) == ("completed", "auto")
+    assert run.context["tokens_used"] <= 2000 < run.context["tokens_thread"]
+    shown = http.get(f"/threads/{thread.id}/runs/{run.id}/context", params={"limit": 100}).json()["data"]
+    assert ids[0] in [item["message_id"] for item in shown if item["kind"] in ("recalled", "pinned")]
+    assert len(list(aiml.beta.threads.messages.list(thread.id))) == len(said) + 2
+
+
 def test_it_speaks_openais_paths_with_v1_too(aiml: OpenAI, sdk: OpenAI):
     thread = aiml.beta.threads.create(metadata={"u": "7"})
     assert sdk.beta.threads.retrieve(thread.id).metadata == {"u": "7"}
