@@ -31,8 +31,11 @@ class CodeInterpreterTool(Struct, frozen=True, tag_field="type", tag="code_inter
     pass
 
 
-class FileSearchTool(Struct, frozen=True, tag_field="type", tag="file_search"):
+class FileSearchTool(Struct, frozen=True, tag_field="type", tag="file_search", omit_defaults=True):
+    """`name` is what models know it by."""
+
     file_search: FileSearchOptions = FileSearchOptions()
+    name: str = "file_search"
 
 
 class Function(Struct, frozen=True):

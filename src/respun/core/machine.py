@@ -381,7 +381,7 @@ def _kind_of(plan: Plan, name: str) -> ToolKind:
     """Hosted tools are offered to the model as functions of their own name, unless the caller has one so named."""
     if name in {tool.function.name for tool in plan.tools if isinstance(tool, FunctionTool)}:
         return "function"
-    if name == "file_search" and any(isinstance(tool, FileSearchTool) for tool in plan.tools):
+    if name in {tool.name for tool in plan.tools if isinstance(tool, FileSearchTool)}:
         return "file_search"
     if name == "code_interpreter" and any(isinstance(tool, CodeInterpreterTool) for tool in plan.tools):
         return "code_interpreter"

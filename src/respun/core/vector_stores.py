@@ -91,7 +91,9 @@ def counted(store: VectorStore, counts: FileCounts, now: float) -> Counted:
 
 
 class StoreFile(Struct, frozen=True):
-    """A file in a store, under the file's id. `entry` numbers its rows; a file that is added again has another."""
+    """A file in a store, under the file's id. `entry` numbers its rows; a file that is added again has another.
+
+    `ended_at` is when it was read, or could not be; `tokens` are what was read."""
 
     id: str
     store: str
@@ -102,6 +104,8 @@ class StoreFile(Struct, frozen=True):
     usage: int = 0
     fault: FileFault | None = None
     entry: int = 0
+    ended_at: float | None = None
+    tokens: int | None = None
 
 
 class FileBatch(Struct, frozen=True):

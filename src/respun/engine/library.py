@@ -67,7 +67,7 @@ class Library:
         self.indexes = Indexes(indexes, backend)
         self.search = FileSearch(backend, self.indexes, embeddings, clock, reranker)
         me = clock.uuid().hex
-        reader = Reader(backend, blobs, embeddings, self._extractor, count, me)
+        reader = Reader(backend, blobs, embeddings, self._extractor, count, me, clock)
         self.ingest = Ingest(backend, reader, embeddings, clock, me, self.settings.ingest)
         self.memory_vectors = MemoryVectors(backend, embeddings)
         self._extracting: Extractor | None = None

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from respun import telemetry
 from respun.core.vector_stores import FaultCode, FileFault, StoreFile
+from respun.engine.clock import Clock
 from respun.engine.embeddings import Embeddings, name_of
 from respun.store import files, ingestion, passages
 from respun.store.backend import Backend, Unit
@@ -45,9 +46,10 @@ class Refused(Exception):
 
 
 class Cut(Struct, frozen=True):
-    """`size` is that of the file, in bytes."""
+    """`size` is that of the file, in bytes; `tokens` are what is searched."""
 
     size: int
+    tokens: int
     extracted: "Extracted"
     chunked: "Chunked"
 
@@ -63,6 +65,7 @@ class Reader:
         extractor: "Callable[[], Extractor]",
         count: Callable[[str], int],
         me: str,
+        clock: Clock,
     ) -> None:
         self._backend = backend
         self._blobs = blobs
@@ -70,6 +73,7 @@ class Reader:
         self._extractor = extractor
         self._count = count
         self._me = me
+        self._clock = clock
         self._remembered = ""
 
     async def read(self, job: Job, now: float) -> None:
@@ -81,7 +85,8 @@ class Reader:
         except Refused as refused:
             await self.fail(job, refused.fault)
             return
-        await self._finish(job, replace(job.file, status="completed", usage=cut.size, fault=None), name_of(embedder))
+        read = replace(job.file, status="completed", usage=cut.size, fault=None, tokens=cut.tokens)
+        await self._finish(job, read, name_of(embedder))
 
     async def embed_again(self, job: Job) -> None:
         """Give the windows of a file another model's vectors, beside those that serve until all files have them."""
@@ -129,7 +134,7 @@ class Reader:
                 "invalid_file",
                 f"The file holds {tokens:,} tokens; {MOST_TOKENS:,} are the most. Split it into smaller files.",
             )
-        return Cut(file.size, extracted, chunked)
+        return Cut(file.size, tokens, extracted, chunked)
 
     async def _store(self, job: Job, cut: Cut, embedder: "Embedder | None") -> None:
         chunks, windows = cut.chunked.chunks, cut.chunked.windows
@@ -144,7 +149,8 @@ class Reader:
             await self._write(lambda tx, r=rows: ingestion.add_windows(tx, job, self._me, r))  # type: ignore[misc]
 
     async def _finish(self, job: Job, after: StoreFile, model: str) -> None:
-        await self._write(lambda tx: ingestion.finish(tx, job, self._me, after, model))
+        ended = replace(after, ended_at=self._clock.now)
+        await self._write(lambda tx: ingestion.finish(tx, job, self._me, ended, model))
 
     async def _write(self, unit: Unit[T]) -> T:
         return await self._backend.write(unit)

@@ -88,7 +88,8 @@ class SearchTool:
         return None
 
     def offer(self, run: Run) -> chat.ChatTool:
-        return _OFFER
+        function = msgspec.structs.replace(_OFFER.function, name=_tool(run).name)
+        return msgspec.structs.replace(_OFFER, function=function)
 
     async def call(self, project: str, run: Run, call: ToolCall) -> Output:
         thread = await self._backend.read(lambda tx: threads.get(tx, project, run.thread))
@@ -99,7 +100,7 @@ class SearchTool:
             return Output(call.id, "There are no files to search.", {"results": []})
         whole = await self._search.wait_ready(project, of_thread, _WAIT)
         await self._search.wait_begun(project, of_assistant, _WAIT_OF_NEW)
-        options = _options(run)
+        options = _tool(run).file_search
         found = await self._found(project, run, stores, of_thread, _question(call, options))
         return self._answer(run, call, found, options, whole)
 
@@ -151,9 +152,8 @@ class SearchTool:
         return text[: len(text) * most // tokens].rsplit(" ", 1)[0] + " …"
 
 
-def _options(run: Run) -> FileSearchOptions:
-    found = next((tool for tool in run.plan.tools if isinstance(tool, FileSearchTool)), None)
-    return found.file_search if found else FileSearchOptions()
+def _tool(run: Run) -> FileSearchTool:
+    return next((tool for tool in run.plan.tools if isinstance(tool, FileSearchTool)), FileSearchTool())
 
 
 def _question(call: ToolCall, options: FileSearchOptions) -> Question:
@@ -182,7 +182,7 @@ def _queries(arguments: str) -> tuple[str, ...]:
         [text for text in given or () if isinstance(text, str) and text.strip()] if isinstance(given, list) else []
     )
     if not queries:
-        raise Problem("No query was given. Call file_search with a list of queries.")
+        raise Problem("No query was given. Call it again with a list of queries.")
     return tuple(queries[:_MOST_QUERIES])
 
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from respun import telemetry
 from respun.core import chat
+from respun.core.assistants import FileSearchTool
 from respun.core.events import Output
 from respun.core.growing import Growing
 from respun.core.machine import Input, ModelFailed
@@ -110,8 +111,8 @@ class Turns:
     async def call_model(self, project: str, run: Run, take: Take) -> None:
         steps = await self._steps(run) if run.turn else ()
         drafts = self._unstored.pop(run.id, ())
-        if self._wants_search_first(run):
-            await take(asked_to_search(await self._question(run, drafts)))
+        if search := self._search_first(run):
+            await take(asked_to_search(search, await self._question(run, drafts)))
             return
         turn = Turn(run, drafts, steps, self.tools.offers(run))
         try:
@@ -131,10 +132,13 @@ class Turns:
             return prepared
         return replace(prepared, request=await self._images.shown(project, prepared.request))
 
-    def _wants_search_first(self, run: Run) -> bool:
+    def _search_first(self, run: Run) -> str | None:
+        """The name of the search that is made before a model is asked that would not ask for it."""
         if run.turn or run.plan.tool_choice == "none" or self._chooses_tools(run.plan.model):
-            return False
-        return any(offer.function.name == "file_search" for offer in self.tools.offers(run))
+            return None
+        offered = {offer.function.name for offer in self.tools.offers(run)}
+        searches = (tool.name for tool in run.plan.tools if isinstance(tool, FileSearchTool))
+        return next((name for name in searches if name in offered), None)
 
     async def _question(self, run: Run, drafts: Sequence[Message]) -> str:
         """What the user said last."""
@@ -185,10 +189,10 @@ class Turns:
         return page.items
 
 
-def asked_to_search(question: str) -> tuple[Input, ...]:
+def asked_to_search(name: str, question: str) -> tuple[Input, ...]:
     """As if the model had called the tool: the same step, results and citations follow."""
     arguments = msgspec.json.encode({"queries": [question]}).decode()
-    return (chat.ToolCallDelta(0, None, "file_search", arguments), chat.Finished("tool_calls", Usage()))
+    return (chat.ToolCallDelta(0, None, name, arguments), chat.Finished("tool_calls", Usage()))
 
 
 def joined(batch: Sequence[chat.News]) -> list[chat.News]:

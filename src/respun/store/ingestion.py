@@ -187,7 +187,7 @@ async def finish(tx: Tx, job: Job, me: str, after: StoreFile, model: str) -> Non
     now = await tx.one(_sql.load, entry=job.entry)
     assert now is not None
     # Attributes may have been changed while it was read.
-    body = replace(to_store_file(now["body"]), fault=after.fault)
+    body = replace(to_store_file(now["body"]), fault=after.fault, ended_at=after.ended_at, tokens=after.tokens)
     await tx.run(
         _sql.finish,
         entry=job.entry,

@@ -35,6 +35,8 @@ _LOOKED_AT: Final = 5
 _DELETED_AT_ONCE: Final = 50
 _PASSAGES: Final = 10
 _MOST_PASSAGES: Final = 50
+_SEARCH: Final = "search_documents"
+"""What models know the search of documents by (contract 2.9)."""
 
 
 class Address(Struct, frozen=True):
@@ -228,7 +230,7 @@ class Conversations:
     ) -> tuple[Tool, ...] | None:
         """The tools of a turn, and a search where there are documents."""
         tools = assistant.tools if given is None else given
-        search = FileSearchTool(FileSearchOptions(min(assistant.passages or _PASSAGES, _MOST_PASSAGES)))
+        search = FileSearchTool(FileSearchOptions(min(assistant.passages or _PASSAGES, _MOST_PASSAGES)), _SEARCH)
         if any(isinstance(tool, FileSearchTool) for tool in tools) or not await self._runs.serves(search):
             return given
         of_thread = (await self._threads.get(project, thread)).tool_resources.vector_stores

@@ -16,7 +16,7 @@ from respun.core.ids import spell
 pytestmark = [pytest.mark.asyncio, pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")]
 
 RECIPE = "Toad in the hole is made of sausages in a batter of eggs, milk and flour.\n"
-SEARCH = '@call file_search {"queries": ["sausages in batter"]}\n@then\n@say Toad in the hole.'
+SEARCH = '@call search_documents {"queries": ["sausages in batter"]}\n@then\n@say Toad in the hole.'
 
 
 @pytest.fixture

@@ -86,13 +86,13 @@ def document(given: Document, user_agent: str = "") -> Json:
         "status_message": fault,
         "summary": given.opening,
         "created_at": timestamp(given.file.created_at),
-        "updated_at": timestamp(held.created_at),
+        "updated_at": timestamp(held.ended_at or held.created_at),
         "document_type": given.file.filename.rpartition(".")[2].lower() or "file",
         "file_size_bytes": given.file.size,
-        "total_tokens": None,
+        "total_tokens": held.tokens,
         "chunk_count": given.chunks,
         "processing_started_at": timestamp(held.created_at),
-        "processing_completed_at": None,
+        "processing_completed_at": None if held.ended_at is None else timestamp(held.ended_at),
         "metadata_": {},
     }
 

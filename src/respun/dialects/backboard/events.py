@@ -9,6 +9,7 @@ from typing import Any, Final
 from respun.core import events as e
 from respun.core.ids import uuid_of
 from respun.core.runs import Run, RunError
+from respun.core.usage import Usage
 from respun.dialects.backboard import problems, shapes
 from respun.dialects.backboard.shapes import Json, timestamp
 from respun.workspace import Happening
@@ -28,6 +29,7 @@ class Telling:
         self._reasoning = ""
         self._reasoned = True
         self._files: dict[str, None] = {}
+        self._turn = Usage()
 
     def tell(self, happening: Happening) -> Iterator[Json]:
         """The events of one happening; none for most of them."""
@@ -65,7 +67,7 @@ class Telling:
             "created_at": timestamp(run.ended_at or now),
             "attachments": [],
             "timestamp": timestamp(now),
-            "context_usage": shapes.context_usage(run, self._window),
+            "context_usage": shapes.context_usage(run, self._window, self._turn),
         }
         if failed:
             flat["error"] = problems.error(failed.message, failed.code)
@@ -86,6 +88,7 @@ class Telling:
 
     def message_ended(self, event: e.MessageEnded) -> Iterator[Json]:
         self._content = self._written
+        self._turn = event.usage or self._turn
         yield from ()
 
     def call_started(self, event: e.CallAdded) -> Iterator[Json]:
@@ -93,6 +96,7 @@ class Telling:
             yield self._event("tool_call_start", tool_call_id=event.call, name=event.name)
 
     def calls_made(self, event: e.CallsMade) -> Iterator[Json]:
+        self._turn = event.usage
         for call in shapes.owed(self.run):
             yield self._event("tool_call_ready", tool_call=call)
 
@@ -124,7 +128,7 @@ class Telling:
             memory_operation_id=run.plan.memory.operation,
             retrieved_memories=memories(run),
             retrieved_files=list(self._files),
-            context_usage=shapes.context_usage(run, self._window),
+            context_usage=shapes.context_usage(run, self._window, self._turn),
         )
 
     def failed(self, event: e.RunFailed | e.RunExpired) -> Iterator[Json]:

@@ -91,7 +91,7 @@ def assistant(given: Fields, model: str) -> AssistantDraft:
 
 def assistant_changes(given: Fields, before: Assistant) -> AssistantChanges:
     described, prompt = given.text("description"), given.text("system_prompt")
-    alias = before.instructions in (None, before.description)
+    alias = before.description is None or before.instructions in (None, before.description)
     if prompt is None and described is not None and alias:
         prompt = described
     functions = tools(given)

@@ -12,6 +12,7 @@ from respun.core.memories import Change, Memory, Operation, Recalled
 from respun.core.runs import Run, Step, ToolCall
 from respun.core.threads import Message, Thread
 from respun.core.transcripts import Overview, Transcript
+from respun.core.usage import Usage
 from respun.dialects.backboard.clients import knows_tool_messages
 from respun.dialects.backboard.requests import TIMESTAMP
 from respun.workspace import ModelCard
@@ -201,16 +202,16 @@ def tokens_of(run: Run | None) -> Json:
     return {"input_tokens": usage.prompt, "output_tokens": usage.completion, "total_tokens": usage.total}
 
 
-def context_usage(run: Run, window: int) -> Json:
-    """As the run's own context says, where it has called a model; the answer is part of the thread by then."""
-    used = run.usage.total
+def context_usage(run: Run, window: int, turn: Usage) -> Json:
+    """What the last turn took of the window; its answer is part of the thread by then."""
+    used, digest = turn.total, None
     if run.context is not None:
-        window = run.context.window
+        window, digest = run.context.window, run.context.digest
     return {
         "percent": round(100 * used / window, 2) if window else 0,
         "used_tokens": used,
         "context_limit": window,
-        "summary_tokens": 0,
+        "summary_tokens": digest.tokens if digest else 0,
         "model": model_of(run)["model_name"],
     }
 
