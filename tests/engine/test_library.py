@@ -89,6 +89,18 @@ async def test_a_file_is_gone_when_its_time_is_over_and_its_bytes_after_the_swee
     assert len(await desk.swept()) == 1
 
 
+async def test_a_file_leaves_its_stores_when_its_time_is_over(desk: Desk) -> None:
+    gone, kept = await desk.put("Herons eat fish.", expires_after=3600), await desk.put("Herons stand still.")
+    store = (await desk.stores.create(PROJECT, StoreDraft((NewFile(gone), NewFile(kept))))).id
+    await desk.read(store)
+    desk.time[0] += 3600
+    await desk.swept()
+    counts = (await desk.stores.get(PROJECT, store)).counts
+    assert (counts.total, counts.completed) == (1, 1)
+    found = await desk.stores.search(PROJECT, store, Question(("herons",)))
+    assert [passage.file for passage in found.found] == [kept]
+
+
 async def test_bytes_of_which_no_file_was_made_are_swept_away(desk: Desk) -> None:
     incoming = await desk.files.receive()
     await incoming.write(b"half a file")

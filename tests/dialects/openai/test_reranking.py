@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from time import sleep
 from typing import Any
 
@@ -12,6 +13,7 @@ from openai import OpenAI
 
 from plugins.server import Server
 
+KEY = "a-key-of-the-judge"
 TEXTS = {
     "one.txt": "The heron eats fish. The heron.",
     "two.txt": "A heron was drawn on the wall.",
@@ -25,12 +27,14 @@ class Judge:
     def __init__(self) -> None:
         self.fault: str | None = None
         self.asked: list[dict[str, Any]] = []
+        self.keys: list[str | None] = []
         judge = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 judge.asked.append({**asked, "path": self.path})
+                judge.keys.append(self.headers["authorization"])
                 if judge.fault == "late":
                     sleep(1.5)
                 self.send_response(500 if judge.fault == "broken" else 200)
@@ -61,9 +65,20 @@ def judge() -> Iterator[Judge]:
 
 
 @pytest.fixture
-def searched(start_server: Callable[..., Server], judge: Judge) -> Iterator[Any]:
+def searched(start_server: Callable[..., Server], judge: Judge, tmp_path: Path) -> Iterator[Any]:
     address = f"http://127.0.0.1:{judge.server.server_address[1]}/v1"
-    flags = ("--rerank-base-url", address, "--rerank-model", "judge-1", "--rerank-seconds", "1")
+    settings = tmp_path / "respun.toml"
+    settings.write_text(f'rerank_api_key = "{KEY}"')
+    flags = (
+        "--config",
+        str(settings),
+        "--rerank-base-url",
+        address,
+        "--rerank-model",
+        "judge-1",
+        "--rerank-seconds",
+        "1",
+    )
     served = start_server("--embeddings", "none", *flags)
     with OpenAI(api_key="none", base_url=served.base_url) as sdk:
         store = sdk.vector_stores.create().id
@@ -85,6 +100,17 @@ def test_what_the_reranker_prefers_comes_first(searched: Any, judge: Judge) -> N
     assert searched(ranking_options={"score_threshold": 0.5}) == [("two.txt", 0.9, 0.9)]
     judge.fault = "logits"
     assert [round(score, 3) for _, score, _ in searched()] == [0.999, 0.047]
+
+
+@pytest.mark.parametrize("fault", [None, "broken"])
+def test_its_key_is_sent_in_a_header_and_nowhere_else(
+    searched: Any, judge: Judge, tmp_path: Path, fault: str | None
+) -> None:
+    judge.fault = fault
+    searched()
+    assert set(judge.keys) == {f"Bearer {KEY}"}
+    assert KEY not in str(judge.asked)
+    assert KEY not in (tmp_path / "server.log").read_text()
 
 
 def test_who_wants_no_ranker_has_none(searched: Any, judge: Judge) -> None:
