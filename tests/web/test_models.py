@@ -1,15 +1,20 @@
 """Who answers which name: routes of the settings, fallbacks, and what is found when nothing is set."""
 
+import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from plugins.upstream import Reply, upstream
 from respun.config import Config, Route, Upstream
 from respun.core.chat import ModelError, ModelRequest, TextDelta, UserMessage
 from respun.providers.route import Choice
 from respun.settle import ConfigError
 from respun.web.models import Models, find_models
+
+__all__ = ["upstream"]
 
 
 @pytest.fixture
@@ -67,6 +72,25 @@ async def test_routes_go_where_they_say_and_fall_back_by_name(configured) -> Non
     assert choices(models, "claude") == []
     assert models.answers == "gpt-* → house; lab → 127.0.0.1:2 (qwen3); small → scripted"
     assert await said(models, "gpt-4o") == "hello"
+    await models.aclose()
+
+
+@pytest.mark.parametrize("tools", [True, False])
+async def test_what_an_upstream_says_that_its_models_hold_is_reckoned_with(configured, upstream, tools: bool) -> None:
+    listed = [{"id": "big", "max_model_len": 16_000}, {"id": "mute"}]
+    upstream.script = [
+        Reply(headers={"content-type": "application/json"}, acts=[json.dumps({"data": listed}).encode()])
+    ]
+    house = Upstream(base_url=upstream.base_url, tools=tools)
+    models = await find_models(
+        configured(upstreams={"house": house}, models={"*": Route(upstream="house")}), {}, addresses=()
+    )
+    models.startup({})
+    async with asyncio.timeout(10):
+        while models.windows.of("big") != 16_000:
+            await asyncio.sleep(0.02)
+    # A model on this machine that is known by name may have been given less room than it could hold.
+    assert [models.windows.of(name) for name in ("mute", "gpt-4o")] == [8192, 8192]
     await models.aclose()
 
 

@@ -76,6 +76,10 @@ class ChatProvider:
             await self._pause(failure, attempts, deadline)
             attempts += 1
 
+    @property
+    def address(self) -> str:
+        return self.upstream.base_url
+
     async def models(self) -> Sequence[str]:
         """Names the upstream says it serves. Raises `ModelError`."""
         return list(await self.windows())

@@ -50,6 +50,14 @@ class TellsWindows(Protocol):
 
 
 @runtime_checkable
+class HasAddress(Protocol):
+    @property
+    def address(self) -> str:
+        """The base URL of the upstream; empty where there is none."""
+        ...
+
+
+@runtime_checkable
 class Closes(Protocol):
     async def aclose(self) -> None: ...
 

@@ -27,7 +27,7 @@ from respun.core.chat import (
 from respun.core.ids import spell
 from respun.providers.json_turn import TurnReader
 from respun.providers.plain_history import in_plain_words, with_outputs_in_front, with_system
-from respun.providers.route import Closes, ListsModels, TellsWindows
+from respun.providers.route import Closes, HasAddress, ListsModels, TellsWindows
 
 Mode = Literal["full", "directed"]
 """`directed` is for models too small to decide: a tool is called when the caller demands one, never by `auto`."""
@@ -72,6 +72,10 @@ class SchemaTools:
 
     async def windows(self) -> Mapping[str, int | None]:
         return await self._provider.windows() if isinstance(self._provider, TellsWindows) else {}
+
+    @property
+    def address(self) -> str:
+        return self._provider.address if isinstance(self._provider, HasAddress) else ""
 
     async def aclose(self) -> None:
         if isinstance(self._provider, Closes):

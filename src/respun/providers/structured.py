@@ -7,7 +7,7 @@ unheeded is not believed again.
 
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ from respun.core.chat import (
 from respun.core.json_schema import BadSchema, check_schema, misfit
 from respun.core.usage import Usage
 from respun.providers.asking import Capabilities
-from respun.providers.route import Closes, ListsModels
+from respun.providers.route import Closes, HasAddress, ListsModels, TellsWindows
 from respun.providers.tokens import estimate
 
 log: Final = logging.getLogger("respun.providers")
@@ -111,6 +111,13 @@ class Structured:
 
     async def models(self) -> Sequence[str]:
         return await self._provider.models() if isinstance(self._provider, ListsModels) else ()
+
+    async def windows(self) -> Mapping[str, int | None]:
+        return await self._provider.windows() if isinstance(self._provider, TellsWindows) else {}
+
+    @property
+    def address(self) -> str:
+        return self._provider.address if isinstance(self._provider, HasAddress) else ""
 
     async def aclose(self) -> None:
         if isinstance(self._provider, Closes):

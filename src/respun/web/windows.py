@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from respun import telemetry
 from respun.core.chat import ModelError, Provider
-from respun.providers.route import Choice, OnFirstUse, Routes, TellsWindows
+from respun.providers.route import Choice, HasAddress, OnFirstUse, Routes, TellsWindows
 from respun.providers.windows import known_window
 
 log: Final = telemetry.log("windows")
@@ -103,5 +103,4 @@ def _on_this_machine(provider: Provider | OnFirstUse) -> bool:
 
 
 def _address(provider: object) -> str:
-    upstream = getattr(provider, "upstream", None)
-    return urlsplit(getattr(upstream, "base_url", "")).hostname or ""
+    return urlsplit(provider.address).hostname or "" if isinstance(provider, HasAddress) else ""
